@@ -11,23 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import visible
-from shapecnn.information.outputs import figure_text
+from shapecnn.information.figures import figure_text, figure_title, in_order
 from shapecnn.information.reports import Measured, read_report
 from shapecnn.information.trained import run_facts
 from shapecnn.settings.yaml_reader import write_yaml
-
-_NAMES = {
-    "accuracy": "accuracy",
-    "mean_class_accuracy": "mean class accuracy",
-    "ece": "calibration error",
-    "mAP": "mAP",
-    "mAP_macro": "macro mAP",
-    "NN": "nearest neighbour",
-    "R2": "R²",
-    "RMSE": "RMSE",
-    "MAE": "MAE",
-}
-"""Titles of the figures that a card shows."""
 
 
 def model_card(
@@ -77,7 +64,7 @@ def _front_matter(
     for each in measured:
         dataset = data_name or Path(each.data).name or each.data
         metrics = [
-            {"type": key.lower(), "name": _NAMES[key], "value": value}
+            {"type": key.lower(), "name": _title(key), "value": value}
             for key, value in each.figures.items()
             if value is not None
         ]
@@ -117,16 +104,12 @@ def _sections(name: str, facts: Mapping[str, Any], measured: Sequence[Measured])
     if facts["validation"]:
         yield f"On the {facts['validation']['count']} shapes that training held out"
         yield "(with `select: best` in the config, they also chose the epoch):\n"
-        rows = [
-            [key.replace("_", " "), _number(key, value)]
-            for key, value in facts["validation"].items()
-            if key != "count" and value is not None
-        ]
+        rows = [[_title(key), _number(key, value)] for key, value in in_order(facts["validation"])]
         yield from _table(["validation", ""], rows)
     for each in measured:
         protocol = f", protocol and feature: {each.protocol}" if each.protocol else ""
         yield f"{each.title} on `{_cell(Path(each.data).name)}`, split {each.split}, {each.count} shapes{protocol}:\n"
-        rows = [[_NAMES[key], _number(key, value) + _interval(key, each)] for key, value in each.figures.items()]
+        rows = [[_title(key), _number(key, value) + _interval(key, each)] for key, value in each.figures.items()]
         yield from _table(["figure", "value (95 % interval)"], rows)
     yield from _not_measured(facts, measured)
     yield "## Files\n"
@@ -186,10 +169,15 @@ def _not_measured(facts: Mapping[str, Any], measured: Sequence[Measured]) -> Ite
         if not of_test:
             missing.append(f"{task} of the test split")
         for each in of_test:
-            undefined = [_NAMES[key] for key, value in each.figures.items() if value is None]
+            undefined = [_title(key) for key, value in each.figures.items() if value is None]
             missing += [f"{name} of {task} (undefined)" for name in undefined]
     if missing:
         yield f"Not measured: {', '.join(missing)}.\n"
+
+
+def _title(key: str) -> str:
+    """Return the title of a figure; strangers read a card, so it spells out the nearest neighbour."""
+    return "nearest neighbour" if key == "NN" else figure_title(key)
 
 
 def _number(key: str, value: float | None) -> str:

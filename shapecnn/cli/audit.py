@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from operator import attrgetter
 from pathlib import Path
@@ -13,6 +13,7 @@ import click
 from shapecnn.cli.batch import write_failures
 from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import report_beside, suggest_again
 from shapecnn.cli.options import (
     batch_options,
     device_option,
@@ -22,11 +23,13 @@ from shapecnn.cli.options import (
     up_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.artefacts.manifest import Entry
-    from shapecnn.duplicates.results import Audit
+    from shapecnn.duplicates.results import Audit, Group
     from shapecnn.meshes.collection import Shape
     from shapecnn.meshes.labels import Labels
     from shapecnn.models.device import Device
@@ -127,8 +130,11 @@ def command(
     if out is not None:
         from shapecnn.report.audit import write_audit
 
-        write_audit(out, audit, read, find, overwrite)
+        with stage("Writing the report"):
+            write_audit(out, audit, read, find, overwrite)
         note(f"Wrote {out / 'audit.html'}")
+    elif audit.groups:
+        suggest_again("--out", report_beside(data, "audit"))
     write_failures([(place(entry), str(entry.error)) for entry in audit.failed])
     if failed and not skip_errors:
         click.get_current_context().exit(1)
@@ -168,11 +174,7 @@ def _draw(
 def _lines(audit: Audit) -> list[str]:
     """Return the printed summary of the audit: counts of duplicates, failed shapes, and groups to look at."""
     lines = [f"{audit.data}: {counted(len(audit.entries), 'shape')}, compared as {audit.kind}"]
-    lines.append("  copies by    groups  shapes  redundant  across splits  with different labels")
-    for kind, level in audit.levels.items():
-        lines.append(
-            f"  {kind:10}{level.groups:9}{level.shapes:8}{level.redundant:11}{level.leaks:15}{level.conflicts:23}"
-        )
+    lines += _levels(audit)
     if audit.features is not None:
         near = ", ".join(f"{count} at {mark}" for mark, count in audit.features.near)
         lines.append(f"  shapes with a similar shape, by {audit.features.feature} of {audit.features.model}: {near}")
@@ -181,11 +183,36 @@ def _lines(audit: Audit) -> list[str]:
     if audit.empty:
         lines.append(f"  {len(audit.empty)} with blank views or empty grids, such as {audit.empty[0].entry.id}")
     flagged = [group for group in audit.groups if group.leak or group.conflict]
-    for group in flagged[:_SHOWN]:
-        flags = [name for name, flag in (("across splits", group.leak), ("different labels", group.conflict)) if flag]
-        ids = [member.entry.id for member in group.members]
-        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
-        lines.append(f"  {' and '.join(flags)} ({group.kind}): {', '.join(ids[:3])}{more}")
+    lines += _flagged(flagged[:_SHOWN])
     if len(flagged) > _SHOWN:
         lines.append(f"  … and {len(flagged) - _SHOWN} more groups across splits or with different labels")
     return lines
+
+
+def _levels(audit: Audit) -> list[str]:
+    """Return the table of the levels of comparison: how many copies each has found."""
+    header = ["copies by", "groups", "shapes", "redundant", "across splits", "with different labels"]
+    rows = [
+        [kind, *map(str, (level.groups, level.shapes, level.redundant, level.leaks, level.conflicts))]
+        for kind, level in audit.levels.items()
+    ]
+    if is_drawn():
+        return table(rows, header, range(1, 6), indent=2)
+    lines = [
+        f"  {kind:10}{groups:>9}{shapes:>8}{redundant:>11}{leaks:>15}{conflicts:>23}"
+        for kind, groups, shapes, redundant, leaks, conflicts in rows
+    ]
+    return ["  copies by    groups  shapes  redundant  across splits  with different labels", *lines]
+
+
+def _flagged(groups: Sequence[Group]) -> list[str]:
+    """Return lines that name the shapes of groups which are in different splits or have different labels."""
+    rows = []
+    for group in groups:
+        flags = [name for name, flag in (("across splits", group.leak), ("different labels", group.conflict)) if flag]
+        ids = [member.entry.id for member in group.members]
+        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+        rows.append([" and ".join(flags), group.kind, f"{', '.join(ids[:3])}{more}"])
+    if is_drawn():
+        return table(rows, ["copies", "by", "shapes"], indent=2)
+    return [f"  {flags} ({kind}): {ids}" for flags, kind, ids in rows]

@@ -8,6 +8,7 @@ import click
 
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.next_steps import suggest_for_run
 from shapecnn.cli.options import json_option, overwrite_option
 
 
@@ -63,3 +64,5 @@ def command(
     }
     measured = f"figures of {len(reports)} report{'' if len(reports) == 1 else 's'}" if reports else "no report given"
     emit(answer, as_json, [f"{target}: model card of {run}, {measured}"])
+    if not reports:
+        suggest_for_run(run)

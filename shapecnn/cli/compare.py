@@ -17,6 +17,8 @@ from shapecnn.cli.options import (
     set_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import titled, wrapped
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.evaluation.settings import Protocol
@@ -89,6 +91,9 @@ def command(
     settings = EvaluationSettings(split=split, protocol=protocol, feature=feature, seed=seed)
     model_settings = parse_assignments(assignments)
     comparison = compare(models, data, settings, model_settings=model_settings, device=device, bar=progress_bar)
-    emit(comparison.to_json(), as_json, lines(comparison))  # before the report: a full disk must not lose it
-    write_comparison(out, comparison, overwrite, published=published)
+    emit(
+        comparison.to_json(), as_json, wrapped(lines(comparison, titled))
+    )  # before the report: a full disk must not lose it
+    with stage("Writing the report"):
+        write_comparison(out, comparison, overwrite, published=published)
     note(f"Wrote {out / 'report.html'}")

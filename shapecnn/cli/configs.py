@@ -6,6 +6,7 @@ import click
 
 from shapecnn.cli.completion import complete_name
 from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.next_steps import VIEWS, suggest
 from shapecnn.cli.options import json_option
 from shapecnn.cli.tables import table
 
@@ -34,3 +35,4 @@ def command(name: str | None, as_json: bool) -> None:
         return
     rows = [(each["name"], each["description"]) for each in configs]
     emit(answer, as_json, table(rows, ["config", "made for"]))
+    suggest("configs", VIEWS)

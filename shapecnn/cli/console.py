@@ -19,8 +19,10 @@ _QUIET = "shapecnn.quiet"  # key in click's meta, which a command shares with it
 
 
 def say(message: str) -> None:
-    """Print a message of one line to stderr, even with --quiet."""
-    click.echo(visible(message), err=True)
+    """Print a message of one line to stderr, even with --quiet; above the progress bars, if there are any."""
+    # While bars are shown, sys.stderr is rich's, which makes room for the message; click would look through it.
+    above_bars = sys.stderr if hasattr(sys.stderr, "rich_proxied_file") else None
+    click.echo(visible(message), file=above_bars, err=True)
 
 
 def note(message: str) -> None:

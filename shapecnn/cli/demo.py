@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.next_steps import suggest_browser
 from shapecnn.cli.options import (
     command_line,
     device_option,
@@ -20,6 +21,7 @@ from shapecnn.cli.options import (
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.evaluation.results import Evaluation
@@ -120,7 +122,8 @@ def command(
 
     mug = next(item for item in shape_index.shapes if item.label == "mug" and item.split == "test")
     answers = searcher.query(mug.path, 12)
-    write_page(page, query_page(answers, shape_index, str(index), page, pool), overwrite)
+    with stage("Writing the page"):
+        write_page(page, query_page(answers, shape_index, str(index), page, pool), overwrite)
     mugs = sum(hit.shape.label == "mug" for hit in answers[0].hits)
     steps.finish("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 
@@ -158,6 +161,7 @@ def command(
         f"  shapecnn query {index} {mug.path}",
     ]
     emit(answer, as_json, text)
+    suggest_browser(index, "--model", out / "mvcnn-run")
 
 
 def _train_and_evaluate(
@@ -183,7 +187,8 @@ def _train_and_evaluate(
     predictor, artefacts = open_model(str(run), device=device), open_artefacts(data)
     with progress_bar("Evaluating") as progress:
         evaluation = evaluate(predictor, artefacts, device=device, progress=progress)
-    write_report(report, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
+    with stage("Writing the report"):
+        write_report(report, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
     figures = _figures(evaluation)
     steps.finish(f"eval {name}", _summary(figures), report / "report.html")
     return evaluation

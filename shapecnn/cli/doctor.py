@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.next_steps import suggest
 from shapecnn.cli.options import json_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.cli.tables import table
@@ -58,5 +59,7 @@ def command(timeout: float, as_json: bool) -> None:
     needed = [finding.name for finding in findings if finding.state == "broken"]
     last = "All that shapecnn needs works here." if good else f"shapecnn needs these to work: {', '.join(needed)}."
     emit(answer, as_json, [*table(rows, ["", "part", "name", "what was seen"]), last])
-    if not good:
+    if good:
+        suggest("demo")
+    else:
         click.get_current_context().exit(1)

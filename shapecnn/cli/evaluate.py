@@ -18,12 +18,10 @@ from shapecnn.cli.options import (
     set_option,
 )
 from shapecnn.cli.progress import progress_bar
-from shapecnn.errors import counted, visible
+from shapecnn.cli.tables import wrapped
 from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
-    from shapecnn.evaluation.classification import Classification, ConfusedPair
-    from shapecnn.evaluation.results import Evaluation
     from shapecnn.evaluation.settings import Protocol, Task
     from shapecnn.models.device import Device
     from shapecnn.models.model import Split
@@ -102,6 +100,7 @@ def command(
     start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import EvaluationSettings, evaluate, open_artefacts, open_model
     from shapecnn.artefacts.subset import Subset
+    from shapecnn.cli.evaluation_text import lines
     from shapecnn.evaluation.priors import ClassPrior
     from shapecnn.settings.base import parse_assignments
     from shapecnn.storage.own import require_report
@@ -122,90 +121,13 @@ def command(
     artefacts = open_artefacts(data)
     with progress_bar("Evaluating") as progress:
         evaluation = evaluate(predictor, artefacts, settings, device=device, progress=progress)
-    emit(evaluation.to_json(), as_json, _lines(evaluation))  # before the report: a full disk must not lose the result
+    emit(
+        evaluation.to_json(), as_json, wrapped(lines(evaluation))
+    )  # before the report: a full disk must not lose the result
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
         with stage("Writing the report"):
             write_report(out, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
         note(f"Wrote {out / 'report.html'}")
-    suggest_for_evaluation(model, data, split, out)
-
-
-_SHOWN_PAIRS = 3  # number of confused pairs of classes that are printed; JSON and the report have more
-_MANY_TIES = 0.01  # fraction of tied ranks in all result lists, above which a note is printed
-
-
-def _lines(evaluation: Evaluation) -> list[str]:
-    """Return the printed lines of an evaluation: its results, and the results without duplicates if computed."""
-    subset = f", subset {evaluation.subset}" if evaluation.subset else ""
-    shapes = counted(len(evaluation.entries), "shape")
-    lines = [f"{evaluation.model} on {evaluation.data}: {shapes} of {evaluation.split}{subset}"]
-    lines += _figures(evaluation)
-    if (distinct := evaluation.distinct) is not None:
-        left = len(evaluation.entries) - len(distinct.excluded)
-        copies = counted(len(distinct.excluded), "copy", "copies")
-        lines.append(f"Without {copies}: {counted(left, 'shape')} of {evaluation.split}")
-        lines += [] if distinct.evaluation is None else _figures(distinct.evaluation)
-    return lines
-
-
-def _figures(evaluation: Evaluation) -> list[str]:
-    lines = []
-    if (classification := evaluation.classification) is not None:
-        lines += [
-            _line(name.replace("_", " "), getattr(classification, name), evaluation.intervals[name])
-            for name in evaluation.classification_names
-        ]
-        lines.append(_line("calibration error", classification.ece))
-        if classification.confused:
-            lines.append("  most costly confusions:")
-        lines += [f"    {_pair(pair, classification)}" for pair in classification.confused[:_SHOWN_PAIRS]]
-    if (regression := evaluation.regression) is not None:
-        if regression.left_out:
-            note(f"{counted(regression.left_out, 'shape')} without a known {regression.target} left out of the errors.")
-        lines += [_number(name, getattr(regression, name), regression.intervals[name]) for name in regression.intervals]
-    if (retrieval := evaluation.retrieval) is not None:
-        from shapecnn.report.figures import describe
-
-        if (retrieval.tied or 0) > _MANY_TIES:
-            note(
-                f"Note: {retrieval.tied:.0%} of the retrieved shapes are exactly as similar to the query as another "
-                f"retrieved shape. Their order is random, so the retrieval results say little."
-            )
-        lines += describe(retrieval)
-        for name in evaluation.retrieval_names:
-            title = "macro mAP" if name == "mAP_macro" else name
-            lines.append(_line(title, getattr(retrieval, name), evaluation.intervals[name]))
-        lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]
-    if (mix := evaluation.reweighted) is not None:
-        lines.append(f"  Classes as in {mix.name}:")
-        lines += [
-            _line(name, getattr(mix, name), mix.intervals[name])
-            for name in ("accuracy", "mAP")
-            if getattr(mix, name) is not None
-        ]
-    return lines
-
-
-def _pair(pair: ConfusedPair, classification: Classification) -> str:
-    """Describe a pair of classes: ``9 of 20 shapes of desk predicted as table (4.5 points of mean class accuracy)``."""
-    sides = ((pair.first, pair.second, pair.first_as_second), (pair.second, pair.first, pair.second_as_first))
-    mistakes = ", ".join(
-        f"{count} of {counted(classification.per_class[one].count, 'shape')} of {one} predicted as {other}"
-        for one, other, count in sides
-        if count
-    )
-    return f"{visible(mistakes)} ({100 * pair.cost:.1f} points of mean class accuracy)"
-
-
-def _number(name: str, value: float | None, interval: tuple[float, float] | None) -> str:
-    figure = "undefined" if value is None else f"{value:7.4f}"
-    between = "" if interval is None else f"  (95 %: {interval[0]:.4f} to {interval[1]:.4f})"
-    return f"  {name.replace('R2', 'R²'):20}{figure}{between}"
-
-
-def _line(name: str, value: float | None, interval: tuple[float, float] | None = None) -> str:
-    figure = "undefined" if value is None else f"{100 * value:5.1f} %"
-    between = "" if interval is None else f"  (95 %: {100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
-    return f"  {name:20}{figure}{between}"
+    suggest_for_evaluation(model, out)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from shapecnn.api.records import explanation_record
 from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import page as page_name
+from shapecnn.cli.next_steps import suggest_again
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -25,7 +26,9 @@ from shapecnn.cli.options import (
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import ItemError
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.explanation import Explanation
@@ -93,24 +96,51 @@ def command(
             model, meshes, label=label, up=mesh_up, device=device, limit=limit, workers=workers, progress=progress
         )
     pairs = list(zip(meshes, explanations, strict=True))
-    lines = [_line(result) for result in explanations if not isinstance(result, ItemError)]
+    usable = [result for result in explanations if not isinstance(result, ItemError)]
+    lines = _table(usable) if is_drawn() else list(map(_line, usable))
     # before the page: a full disk must not lose the result
     page = None if html is None else str(html)
     emit([explanation_record(path, result, page) for path, result in pairs], as_json, lines)
     if html is not None and all(isinstance(each, ItemError) for each in explanations):
         note(f"{html} was not written, because no mesh could be used.")  # an existing page stays
     elif html is not None:
-        write_page(html, explanations.page(), overwrite)
+        with stage("Writing the page"):
+            write_page(html, explanations.page(), overwrite)
         note(f"Wrote {html}")
-    report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
+    report_failures(
+        [(path, str(error)) for path, error in pairs if isinstance(error, ItemError)],
+        skip_errors,
+        then=lambda: suggest_again("--html", page_name("why.html")) if html is None and usable else None,
+    )
 
 
 def _line(result: Explanation) -> str:
     """Return the printed line for one mesh: path, class, probability, and the views that favour the class most."""
     label, score = result.ranked[0]
-    evidence = result.why_not or result.evidence
-    largest = np.argsort(-evidence.shares, kind="stable")[:SHOWN]
-    shares = ", ".join(f"{number} ({evidence.shares[number]:.0%})" for number in largest if evidence.shares[number] > 0)
-    kind = "rotations" if result.elevations is None else "views"
     other = f", not {result.asked}" if result.asked else ""
-    return f"{result.path}  {label} {score:.1%}{other}  {kind} in favour: {shares or 'none'}"
+    return f"{result.path}  {label} {score:.1%}{other}  {_kind(result)} in favour: {_shares(result)}"
+
+
+def _table(results: list[Explanation]) -> list[str]:
+    """Return the same as a table for people."""
+    rows = [
+        [each.path, each.ranked[0][0], f"{each.ranked[0][1]:.1%}", each.asked or "", _shares(each)] for each in results
+    ]
+    if not rows:
+        return []
+    header = ["mesh", "class", "probability", "and not", f"{_kind(results[0])} in favour (share)"]
+    columns = [0, 1, 2, 3, 4] if results[0].asked else [0, 1, 2, 4]
+    return table([[row[k] for k in columns] for row in rows], [header[k] for k in columns], [2])
+
+
+def _kind(result: Explanation) -> str:
+    return "rotations" if result.elevations is None else "views"
+
+
+def _shares(result: Explanation) -> str:
+    """Return the numbers of the views that favour the class most, each with its share."""
+    import numpy as np
+
+    shares = (result.why_not or result.evidence).shares
+    largest = np.argsort(-shares, kind="stable")[:SHOWN]
+    return ", ".join(f"{number} ({shares[number]:.0%})" for number in largest if shares[number] > 0) or "none"

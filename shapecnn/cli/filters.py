@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,12 @@ import click
 
 from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.next_steps import page, suggest_again
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, set_option
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters, Shapes
@@ -99,8 +103,11 @@ def command(
     if html is not None:
         from shapecnn.report.filters import filters_page
 
-        write_page(html, filters_page(learned), overwrite)
+        with stage("Writing the page"):
+            write_page(html, filters_page(learned), overwrite)
         note(f"Wrote {html}")
+    else:
+        suggest_again("--html", page("filters.html"))
 
 
 def _lines(learned: LearnedFilters) -> list[str]:
@@ -108,7 +115,8 @@ def _lines(learned: LearnedFilters) -> list[str]:
     lines = [learned.heading]
     for layer in learned.layers:
         lines.append(_layer_line(layer, learned))
-        lines += [_filter_line(each, learned) for each in layer.filters[:SHOWN]]
+        shown = layer.filters[:SHOWN]
+        lines += _filter_table(shown, learned) if is_drawn() else [_filter_line(each, learned) for each in shown]
         if len(layer.filters) > SHOWN:
             lines.append(f"  … {len(layer.filters) - SHOWN} more with --json or --html")
     return lines
@@ -121,6 +129,24 @@ def _layer_line(layer: FilterLayer, learned: LearnedFilters) -> str:
 
 
 def _filter_line(each: Filter, learned: LearnedFilters) -> str:
-    view = "view" if learned.kind == "views" else "rotation"
+    view = _view(learned)
     places = [f"{place.activation:#.3g} {place.entry.id} {view} {place.view}" for place in each.strongest[:SHOWN]]
-    return f"  {each.label or f'filter {each.number}'}: {', '.join(places)}"
+    return f"  {_name(each)}: {', '.join(places)}"
+
+
+def _filter_table(shown: Sequence[Filter], learned: LearnedFilters) -> list[str]:
+    """Return the same as a table for people, with a row for each place."""
+    rows = []
+    for each in shown:
+        for number, place in enumerate(each.strongest[:SHOWN]):
+            name = "" if number else _name(each)
+            rows.append([name, f"{place.activation:#.3g}", place.entry.id, str(place.view)])
+    return table(rows, ["filter", "activation", "shape", _view(learned)], [1, 3], indent=2)
+
+
+def _name(each: Filter) -> str:
+    return each.label or f"filter {each.number}"
+
+
+def _view(learned: LearnedFilters) -> str:
+    return "view" if learned.kind == "views" else "rotation"

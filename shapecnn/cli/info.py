@@ -11,8 +11,9 @@ import click
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest, suggest_for
 from shapecnn.cli.options import json_option, labels_option, quiet_option
-from shapecnn.cli.tables import size, table
+from shapecnn.cli.tables import is_drawn, size, table
 from shapecnn.errors import counted
+from shapecnn.information.figures import figure_text, figure_title, in_order
 
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
@@ -53,7 +54,7 @@ def command(path: Path, labels: Labels, as_json: bool) -> None:
 
 
 def _indented(rows: Iterator[Row]) -> Iterator[str]:
-    return (f"  {line}" for line in table([*rows]))
+    return iter(table([*rows], indent=2))
 
 
 def _mesh(facts: Facts) -> Iterator[str]:
@@ -96,7 +97,7 @@ def _classes(facts: Facts) -> Iterator[str]:
     ]
     rows.append(["all", *(str(sum(counts.get(split, 0) for counts in classes.values())) for split in splits)])
     yield f"  {counted(len(classes), 'class', 'classes')}; {', '.join(titles)}:"
-    yield from (f"  {line}" for line in table(rows, ["class", *titles], range(1, len(splits) + 1)))
+    yield from table(rows, ["class", *titles], range(1, len(splits) + 1), indent=2)
     if len(classes) > _MOST_CLASSES:
         yield f"  The first {_MOST_CLASSES} classes are shown; --json has all."
 
@@ -176,14 +177,7 @@ def _run_rows(facts: Facts) -> Iterator[Row]:
 
 
 def _figures(figures: Facts) -> str:
-    from shapecnn.information.outputs import figure_text
-
-    shown = []
-    for name, value in figures.items():
-        if value is None or name == "count":
-            continue
-        title = {"mAP_macro": "macro mAP", "ece": "calibration error"}.get(name, name.replace("_", " "))
-        shown.append(f"{title} {figure_text(name, value)}")
+    shown = [f"{figure_title(name)} {figure_text(name, value)}" for name, value in in_order(figures)]
     count = figures.get("count")
     return ", ".join(shown) + (f" ({counted(count, 'shape')})" if count else "")
 
@@ -219,12 +213,23 @@ def _index_rows(facts: Facts) -> Iterator[Row]:
 def _report(facts: Facts) -> Iterator[str]:
     yield f"report of eval: {facts['model']} on {facts['data']}, {facts['split']}"
     shapes = counted(facts["count"], "shape")
+    if is_drawn():
+        figures = [[figure_title(name), figure_text(name, value)] for name, value in in_order(facts["figures"])]
+        yield from table(figures, [f"figures of {shapes}", "result"], [1], indent=2)
+        yield f"  page  {facts['page']}"
+        return
     rows = [("shapes", shapes), ("figures", _figures(facts["figures"])), ("page", str(facts["page"]))]
     yield from _indented(iter(rows))
 
 
 def _audit(facts: Facts) -> Iterator[str]:
     yield f"report of audit: {counted(facts['count'], 'shape')} of {facts['data']}"
+    if is_drawn() and facts["levels"]:
+        names = [*next(iter(facts["levels"].values()))]
+        rows = [[level, *(str(counts[name]) for name in names)] for level, counts in facts["levels"].items()]
+        yield from table(rows, ["copies by", *names], range(1, len(names) + 1), indent=2)
+        yield f"  page  {facts['page']}"
+        return
     for level, counts in facts["levels"].items():
         yield f"  copies by {level}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
     yield f"  page  {facts['page']}"
@@ -242,12 +247,12 @@ def _ladder(facts: Facts) -> Iterator[str]:
 
 
 def _models(facts: Facts) -> Iterator[str]:
-    names = ("accuracy", "mean_class_accuracy", "mAP")
+    names = ("mean_class_accuracy", "accuracy", "mAP_macro", "mAP")
     rows = [
-        [model["model"], *("" if model.get(name) is None else f"{model[name]:.1%}" for name in names)]
+        [model["model"], *("" if model.get(name) is None else figure_text(name, model[name]) for name in names)]
         for model in facts["models"]
     ]
-    yield from (f"  {line}" for line in table(rows, ["model", "accuracy", "mean class accuracy", "mAP"], (1, 2, 3)))
+    yield from table(rows, ["model", *map(figure_title, names)], range(1, 5), indent=2)
     yield f"  page  {facts['page']}"
 
 

@@ -19,6 +19,8 @@ from shapecnn.cli.options import (
     workers_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, titled, wrapped
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
@@ -91,8 +93,25 @@ def command(
         bar=progress_bar,
         say=note,
     )
-    emit(ladder.to_json(), as_json, lines(ladder))  # before the report: a full disk must not lose it
-    write_ladder(report, ladder, overwrite)
+    emit(ladder.to_json(), as_json, wrapped(lines(ladder, _tables)))  # before the report: a full disk must not lose it
+    with stage("Writing the report"):
+        write_ladder(report, ladder, overwrite)
     note(f"Wrote {report / 'report.html'}")
     if ladder.failed:
         click.get_current_context().exit(1)
+
+
+_COSTS = ("input", "parameters", "training", "ms a shape")
+
+
+def _tables(rows: list[list[str]]) -> list[str]:
+    """Return the lines of the table of results; at a terminal, of two, because one is too wide for most screens.
+
+    Args:
+        rows: Titles of the columns, then the cells of each rung.
+    """
+    if not is_drawn():
+        return titled(rows)
+    costs = [place for place, title in enumerate(rows[0]) if title in _COSTS]
+    figures = [place for place, title in enumerate(rows[0]) if title not in _COSTS]
+    return [line for places in (figures, [0, *costs]) for line in titled([[row[k] for k in places] for row in rows])]

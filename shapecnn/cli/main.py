@@ -26,17 +26,18 @@ from shapecnn.errors import Caution, ShapecnnError, UsageError, is_short_of_memo
 # name: (module with a click command called `command`, its line in --help)
 COMMANDS = {
     "demo": ("shapecnn.cli.demo", "Run the whole pipeline on generated shapes."),
-    "info": ("shapecnn.cli.info", "Tell what a mesh, a collection, an artefact, a run or an index is."),
+    "data": ("shapecnn.cli.data", "Download public collections; import views and grids."),
+    "info": ("shapecnn.cli.info", "Tell what a file or a folder is, and what is in it."),
     "view": ("shapecnn.cli.view", "Show a mesh in the terminal, in a picture or in a window."),
     "render": ("shapecnn.cli.render", "Draw views of each mesh, 12 by default."),
     "voxelize": ("shapecnn.cli.voxelize", "Turn each mesh into an occupancy grid, 30³ by default."),
-    "eval": ("shapecnn.cli.evaluate", "Evaluate classification and retrieval of a model."),
-    "compare": ("shapecnn.cli.compare", "Evaluate several models and test which is better."),
-    "ladder": ("shapecnn.cli.ladder", "Train and compare the systems of a lecture."),
     "audit": ("shapecnn.cli.audit", "Find duplicate shapes in a collection, also across splits."),
     "configs": ("shapecnn.cli.configs", "List or print the built-in configs."),
     "train": ("shapecnn.cli.train", "Train a multi-view or a volumetric network."),
     "metric": ("shapecnn.cli.metric", "Learn a metric for retrieval from labelled shapes."),
+    "eval": ("shapecnn.cli.evaluate", "Evaluate classification and retrieval of a model."),
+    "compare": ("shapecnn.cli.compare", "Evaluate several models and test which is better."),
+    "ladder": ("shapecnn.cli.ladder", "Train and compare the systems of a lecture."),
     "card": ("shapecnn.cli.card", "Write a model card of a run."),
     "predict": ("shapecnn.cli.predict", "Predict the classes of meshes."),
     "explain": ("shapecnn.cli.explain", "Show which views and pixels led to a prediction."),
@@ -46,7 +47,6 @@ COMMANDS = {
     "map": ("shapecnn.cli.map", "Write a map of a collection: similar shapes near each other."),
     "serve": ("shapecnn.cli.serve", "Search a collection in the browser."),
     "verify": ("shapecnn.cli.verify", "Check stored results for missing, corrupt and stale files."),
-    "data": ("shapecnn.cli.data", "Download public collections; import views and grids."),
     "doctor": ("shapecnn.cli.doctor", "Say what works on this machine, and how to get the rest."),
 }
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.next_steps import suggest_browser
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, workers_options
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
@@ -48,8 +50,7 @@ def command(
     start = time.monotonic()
     require_file(out, overwrite, is_map)
     searcher = open_index(index, run, device=device, workers=workers)
-    with progress_bar("Placing", "shapes") as progress:
-        progress(0, len(searcher))
+    with progress_bar(f"Placing {counted(len(searcher), 'shape')}"):
         layout = lay_out(searcher)
     with progress_bar("Drawing", "shapes") as progress:
         pictures = draw_pictures(searcher.index, workers, progress)
@@ -62,4 +63,5 @@ def command(
         "without_picture": missing,
         "seconds": round(time.monotonic() - start, 3),
     }
-    emit(result, as_json, [f"{out}: {len(searcher)} shapes, {missing} without a picture"])
+    emit(result, as_json, [f"{out}: {counted(len(searcher), 'shape')}, {missing} without a picture"])
+    suggest_browser(index, *(() if run is None else ("--model", run)))

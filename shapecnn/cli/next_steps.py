@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from shapecnn.cli.console import is_quiet, note
-from shapecnn.errors import ShapecnnError
+from shapecnn.errors import ShapecnnError, UsageError
 
 if TYPE_CHECKING:
     from shapecnn.information import Description
 
 GRIDS, VIEWS = "shapenets-modelnet10", "mvcnn-psb"
 """Configs that are suggested for voxel grids and for views; docs/training.md says why these."""
+
+FOLDS = 5  # of both configs
+NO_FOLDS = ("--set", "validation.folds=0", "--set", "validation.select=last")
+"""Options for so few shapes that none can be held out."""
 
 
 def suggest(*words: object) -> None:
@@ -27,6 +34,17 @@ def suggest(*words: object) -> None:
     """
     if is_wanted():
         note(f"Next: {shlex.join(['shapecnn', *map(str, words)])}")
+
+
+def suggest_again(*options: object) -> None:
+    """Suggest the same command with further options, such as ``--html why.html``.
+
+    Args:
+        options: Names and values of the options.
+    """
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    suggest(*words[:end], *options, *words[end:])
 
 
 def is_wanted() -> bool:
@@ -48,14 +66,16 @@ def suggest_for_artefacts(out: Path, collection: Path | None = None) -> None:
     from shapecnn import open_artefacts
 
     artefacts = open_artefacts(out)
-    train = [entry for entry in artefacts.entries if entry.split == "train" and entry.label is not None]
-    if len({entry.label for entry in train}) > 1:
+    train = Counter(entry.label for entry in artefacts.entries if entry.split == "train" and entry.label is not None)
+    if len(train) > 1:
         config = GRIDS if artefacts.settings["kind"] == "voxels" else VIEWS
-        suggest("train", config, "--data", out, "--out", beside(out, "run"))
+        held_out = any(entry.split == "val" for entry in artefacts.entries)
+        folds = () if held_out or (max(train.values()) >= FOLDS and min(train.values()) > 1) else NO_FOLDS
+        suggest("train", config, "--data", out, "--out", _new(beside(out, "run")), *folds)
     elif collection is not None:
-        suggest("index", collection, beside(out, "index"), *_up(artefacts.settings.get("up")))
+        suggest("index", collection, _free(beside(out, "index"), _require_index), *_up(artefacts.settings.get("up")))
     else:
-        suggest("audit", out, "--out", beside(out, "audit"))
+        suggest("audit", out, "--out", report_beside(out, "audit"))
 
 
 def suggest_for_run(run: Path) -> None:
@@ -74,37 +94,62 @@ def suggest_for_run(run: Path) -> None:
     try:
         entries = open_artefacts(data).entries
     except (ShapecnnError, OSError):  # the data have moved
-        suggest("predict", run, "MESH")
         return
     if any(entry.split == "test" for entry in entries):
-        suggest("eval", run, "--data", data, "--out", beside(run, "report"))
+        suggest("eval", run, "--data", data, "--out", report_beside(run, "report"))
     elif sealed.json(SPLIT).get("val"):
-        suggest("eval", run, "--data", data, "--split", "val", "--out", beside(run, "report"))
+        suggest("eval", run, "--data", data, "--split", "val", "--out", report_beside(run, "report"))
     else:
-        suggest("predict", run, "MESH")
+        suggest("filters", run, "--html", page("filters.html"))
 
 
-def suggest_for_evaluation(model: str, data: Path, split: str, report: Path | None) -> None:
+def suggest_for_evaluation(model: str, report: Path | None) -> None:
     """Suggest what to do after an evaluation: write the report; of a run with a report, write its card.
 
     Args:
         model: Run, or name of a model that needs no training.
-        data: Folder of the artefacts.
-        split: Split that was evaluated.
         report: Folder of the report; None if none was written.
     """
-    splits = () if split == "test" else ("--split", split)
-    if model.startswith("@"):
-        if report is None:
-            suggest("eval", model, "--data", data, *splits, "--out", f"{model[1:]}-report")
-    elif report is None:
-        suggest("eval", model, "--data", data, *splits, "--out", beside(Path(model), "report"))
-    else:
-        suggest("card", model, "--report", report)
+    if not is_wanted():
+        return
+    if report is None:
+        suggest_again("--out", report_beside(Path(model.removeprefix("@")), "report"))
+    elif not model.startswith("@"):
+        suggest_card(model, report)
+
+
+def suggest_card(run: str, report: Path) -> None:
+    """Suggest to write the card of a run, unless a file that someone else wrote is in its place.
+
+    Args:
+        run: Folder of the run.
+        report: Folder of a report of this run.
+    """
+    from shapecnn.storage.files import require_file
+
+    try:
+        require_file(Path(run) / "README.md")
+    except ShapecnnError:
+        return
+    suggest("card", run, "--report", report)
+
+
+def suggest_for_predictions(run: str, doubtful: Iterable[str], others: Iterable[str], up: str | None) -> None:
+    """Suggest to explain one prediction: the first doubtful one or, if there is none, the first.
+
+    Args:
+        run: The run.
+        doubtful: Meshes that are unknown, or that could be of another class.
+        others: All other meshes for which a class was predicted.
+        up: Value of --up; None if the option was not given.
+    """
+    mesh = next(iter([*doubtful, *others]), None)
+    if mesh is not None and is_wanted():
+        suggest("explain", run, mesh, *(() if up is None else ("--up", up)), "--html", page("why.html"))
 
 
 def suggest_for_index(index: Path) -> None:
-    """Suggest a query with the first shape of an index.
+    """Suggest a query with the first shape of an index; if it is inside a zip, to search in the browser.
 
     Args:
         index: Folder of the index.
@@ -117,7 +162,21 @@ def suggest_for_index(index: Path) -> None:
     if not shapes:
         return
     first = shapes[0].source
-    suggest("query", index, first.file if first.member is None else "MESH", "--html", "answer.html")
+    if first.member is None and first.file.is_file():
+        suggest("query", index, first.file, "--html", page("answer.html"))
+    else:
+        suggest_browser(index)
+
+
+def suggest_browser(index: Path, *options: object) -> None:
+    """Suggest to search an index in the browser, if the packages of the web application are installed.
+
+    Args:
+        index: Folder of the index.
+        options: Further words of the command.
+    """
+    if find_spec("starlette") and find_spec("uvicorn"):
+        suggest("serve", index, *options)
 
 
 def suggest_for(described: Description) -> None:
@@ -138,7 +197,61 @@ def suggest_for(described: Description) -> None:
     elif described.kind == "index":
         suggest_for_index(path)
     elif described.kind == "report" and not str(described.facts["model"]).startswith("@"):
-        suggest("card", described.facts["model"], "--report", path)
+        suggest_card(described.facts["model"], path)
+
+
+def page(name: str) -> str:
+    """Return the name of a page in the current folder: ``name``, or a numbered one if that file is someone else's.
+
+    Args:
+        name: Name of an HTML file.
+    """
+    from shapecnn.storage.files import require_file
+
+    return _free(name, require_file)
+
+
+def report_beside(path: Path, name: str) -> str:
+    """Return the path of a folder for a report, as :func:`beside`; a numbered one if that folder holds other files.
+
+    Args:
+        path: Path beside which the report stands.
+        name: ``report``, ``audit`` or ``comparison``.
+    """
+    from shapecnn.storage.own import require_report
+
+    kind = {"report": "evaluation.json", "audit": "audit.json", "comparison": "comparison.json"}[name]
+    return _free(beside(path, name), lambda folder: require_report(kind, folder))
+
+
+def _new(path: str) -> str:
+    """Return a path that does not exist, because a run is not trained again with other data."""
+
+    def require(path: Path) -> None:
+        if path.exists():
+            raise UsageError(f"{path} exists.")
+
+    return _free(path, require)
+
+
+def _require_index(path: Path) -> None:
+    from shapecnn.storage.kinds import kind_of
+
+    if path.exists() and kind_of(path) != "index":
+        raise UsageError(f"{path} is no index.")
+
+
+def _free(path: str, require: Callable[[Path], None]) -> str:
+    """Return a path, or the first of ``path-2``, ``path-3`` … that a check does not refuse."""
+    plain = Path(path)
+    for number in range(2, 100):
+        try:
+            require(Path(path))
+        except ShapecnnError:
+            path = str(plain.with_name(f"{plain.stem}-{number}{plain.suffix}"))
+        else:
+            break
+    return path
 
 
 def beside(path: Path, name: str) -> str:

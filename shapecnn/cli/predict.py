@@ -11,6 +11,7 @@ from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import emit
+from shapecnn.cli.next_steps import suggest_for_predictions
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -23,10 +24,11 @@ from shapecnn.cli.options import (
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
-    from shapecnn.predict import Prediction
+    from shapecnn.predict import Candidate, Prediction
     from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
@@ -91,7 +93,13 @@ def command(
     with progress_bar("Predicting", "meshes") as progress:
         predictions = predictor.predict(meshes, up=mesh_up, evidence=evidence, limit=limit, progress=progress)
     emit([prediction_record(prediction) for prediction in predictions], as_json, _lines(predictions))
-    report_failures([(each.path, str(each.error)) for each in predictions if each.error is not None], skip_errors)
+    classified = [each for each in predictions if each.error is None and each.target is None]
+    doubtful = [each.path for each in classified if each.unknown or each.alternative is not None]
+    report_failures(
+        [(each.path, str(each.error)) for each in predictions if each.error is not None],
+        skip_errors,
+        then=lambda: suggest_for_predictions(run, doubtful, [each.path for each in classified], up),
+    )
 
 
 def _lines(predictions: list[Prediction]) -> list[str]:
@@ -101,6 +109,8 @@ def _lines(predictions: list[Prediction]) -> list[str]:
     probability, and the most probable class is listed with the next classes.
     """
     usable = [each for each in predictions if each.error is None]
+    if is_drawn():
+        return _tables(usable)
     if any(each.target is not None for each in usable):
         width = max(len(each.path) for each in usable)
         return [f"{each.path:{width}}  {each.target} {each.value:.4g}" for each in usable]
@@ -108,7 +118,7 @@ def _lines(predictions: list[Prediction]) -> list[str]:
     label_width = max((len(_label(each)) for each in usable), default=0)
     lines = []
     for each in usable:
-        classes = [f"{candidate.label} {candidate.score:.1%}" for candidate in each.top]
+        classes = list(map(_candidate, each.top))
         first = " " * 6 if each.unknown else f"{each.top[0].score:6.1%}"
         following = ", ".join(classes if each.unknown else classes[1:])
         if each.alternative is not None and not each.unknown:
@@ -118,6 +128,38 @@ def _lines(predictions: list[Prediction]) -> list[str]:
             near = ", ".join(f"{shape.id} ({shape.label}, {shape.similarity:.2f})" for shape in each.evidence)
             lines.append(f"{'':{path_width}}  like {near}")
     return lines
+
+
+def _tables(usable: list[Prediction]) -> list[str]:
+    """Return the lines of a table for people: a row for each mesh, above rows for the training shapes most like it."""
+    if any(each.target is not None for each in usable):
+        rows = [[each.path, f"{each.value:.4g}"] for each in usable]
+        return table(rows, ["mesh", f"{usable[0].target} at radius 1"], [1])
+    rows = []
+    for each in usable:
+        score = "" if each.unknown else f"{each.top[0].score:.1%}"
+        rows.append([each.path, _label(each), score, _other(each), ""])
+        rows += [[f"  {shape.id}", shape.label, "", "", f"{shape.similarity:.2f}"] for shape in each.evidence or []]
+    if any(each.evidence for each in usable):
+        header = ["mesh, and the training shapes most like it", "class", "probability", "other class", "similarity"]
+        return table(rows, header, [2, 4])
+    return table([row[:4] for row in rows], ["mesh", "class", "probability", "other class"], [2])
+
+
+def _other(prediction: Prediction) -> str:
+    """Return the other class that a person should know: what an unknown shape is most like, or the second class.
+
+    It stands behind "or" if it is at least half as probable as the first, because it may be the right one.
+    """
+    if prediction.unknown:
+        return f"most like {_candidate(prediction.top[0])}"
+    if len(prediction.top) < 2:
+        return ""
+    return f"{'' if prediction.alternative is None else 'or '}{_candidate(prediction.top[1])}"
+
+
+def _candidate(candidate: Candidate) -> str:
+    return f"{candidate.label} {candidate.score:.1%}"
 
 
 def _label(prediction: Prediction) -> str:

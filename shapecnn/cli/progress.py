@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import click
 
 from shapecnn.cli.console import is_quiet, note
+from shapecnn.errors import visible
 from shapecnn.workers.progress import Progress, listen
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
 
 INTERVAL = 30.0
 """Seconds between two progress lines."""
@@ -68,6 +74,11 @@ class _Stage:
             text += f", {duration((self.total - self.done) / rate)} left"
         return text
 
+    def waiting(self) -> str:
+        """Return rate and time left or, for a stage that counts nothing, how long it has run: ``12 s so far``."""
+        seconds = time.monotonic() - self.started
+        return self.pace() if self.counts() or seconds < 1 else f"{duration(seconds)} so far"
+
 
 class _Heartbeat:
     """Background thread that prints a progress line about the current stage every ``INTERVAL`` seconds."""
@@ -114,23 +125,81 @@ class _Heartbeat:
         return ", ".join(filter(None, [f"{stage.name}: {counts}" if counts else stage.name, stage.pace(), so_far]))
 
 
+class _Screen:
+    """Bars of the running stages at a terminal, that of an inner stage below that of the outer one.
+
+    All bars are one display of rich, because two displays would overwrite each other.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None  # only while a stage runs
+
+    @contextmanager
+    def stage(self, name: str, unit: str) -> Iterator[Progress]:
+        """Show a stage of the command during a ``with`` block; yield the function that updates the item counts."""
+        stage = _Stage(name, unit)
+        bars = self._bars = self._bars or _bars()
+        task = bars.add_task(visible(name), total=None, stage=stage)
+
+        def update(done: int, total: int | None) -> None:
+            stage.update(done, total)
+            bars.update(task, completed=done, total=total or None)
+
+        try:
+            yield update
+        finally:
+            if len(bars.tasks) > 1:
+                bars.remove_task(task)
+            else:
+                bars.stop()
+                self._bars = None
+
+
+def _bars() -> Bars:
+    """Return a started display of bars, which disappears when it is stopped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Numbers(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            stage: _Stage = task.fields["stage"]
+            return Text("  ".join(filter(None, [stage.counts(), stage.waiting()])))
+
+    bars = Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),  # pulses until the total is known
+        Numbers(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # data for a file or a pipe must not turn to stderr
+    )
+    bars.start()
+    return bars
+
+
 _heartbeat: _Heartbeat | None = None  # of the running command; None if stderr is a terminal
+_screen = _Screen()
 
 
 @contextmanager
 def heartbeat() -> Iterator[None]:
-    """Print progress lines while the ``with`` block runs, unless stderr is a terminal or --quiet is set."""
+    """Show the progress of each stage of a command while the ``with`` block runs, unless --quiet is set.
+
+    At a terminal, a stage is a bar; elsewhere, a line tells of it every ``INTERVAL`` seconds.
+    """
     global _heartbeat
-    if _is_terminal():
-        yield
-        return
-    _heartbeat = _Heartbeat(click.get_current_context())
-    listen(_heartbeat.stage)
+    if not _is_terminal():
+        _heartbeat = _Heartbeat(click.get_current_context())
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; only the first shows stages
+        listen(progress_bar)
     try:
         yield
     finally:
         listen()
-        _heartbeat.stop()
+        if _heartbeat is not None:
+            _heartbeat.stop()
         _heartbeat = None
 
 
@@ -145,35 +214,14 @@ def progress_bar(task: str, unit: str = "shapes") -> Iterator[Progress]:
     Yields:
         Function to call with the number of finished units and the number of all units (None if it is not known yet).
     """
-    stage = _Stage(task, unit)
-    if is_quiet() or (_heartbeat is None and not _is_terminal()):
-        yield stage.update
-    elif _heartbeat is None:
-        yield from _terminal_bar(stage)
-    else:
+    if _heartbeat is not None:
         with _heartbeat.stage(task, unit) as update:
             yield update
-
-
-def _terminal_bar(stage: _Stage) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),  # pulses until the total is known
-        TextColumn("{task.fields[counts]}", markup=False),
-        TextColumn("{task.fields[pace]}", markup=False),
-    ]
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(stage.name, total=None, counts=stage.counts(), pace="")
-
-        def update(done: int, total: int | None) -> None:
-            stage.update(done, total)
-            bar.update(task, completed=done, total=total or None, counts=stage.counts(), pace=stage.pace())
-
-        yield update
+    elif _is_terminal() and not is_quiet():
+        with _screen.stage(task, unit) as update:
+            yield update
+    else:
+        yield _Stage(task, unit).update
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_index
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import page, suggest_again, suggest_browser
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -25,6 +26,7 @@ from shapecnn.cli.options import (
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.cli.tables import is_drawn, table
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
@@ -111,17 +113,27 @@ def command(
     with progress_bar("Searching", "meshes") as progress:
         answers = searcher.query(meshes, k, up=mesh_up, limit=limit, progress=progress)
     if images:
-        answers += searcher.query_pictures(images, k)
+        with stage("Searching by pictures"):
+            answers += searcher.query_pictures(images, k)
     texts = [_lines(answer) for answer in answers if answer.error is None]
     lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
     emit([answer_record(answer) for answer in answers], as_json, lines)  # before the page: a full disk must not lose it
     if html is not None:
         from shapecnn.report.pages import query_page
 
-        write_page(html, query_page(answers, searcher.index, str(index), html, workers), overwrite)
+        with stage("Writing the page"):
+            write_page(html, query_page(answers, searcher.index, str(index), html, workers), overwrite)
         note(f"Wrote {html}")
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
-    report_failures(failures, skip_errors, "files" if images else "meshes")
+    report_failures(failures, skip_errors, "files" if images else "meshes", then=lambda: _suggest(index, html, texts))
+
+
+def _suggest(index: Path, html: Path | None, answered: list[list[str]]) -> None:
+    """Suggest the page with pictures; after the page, to search in the browser."""
+    if html is not None:
+        suggest_browser(index)
+    elif answered:
+        suggest_again("--html", page("answer.html"))
 
 
 def _lines(answer: Answer) -> list[str]:

@@ -77,9 +77,11 @@ def command(
 ) -> None:
     """Draw views of each mesh of COLLECTION, as grey PNG files in OUT.
 
-    COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the same command again
-    draws only new and changed meshes, removes the views of deleted meshes, and continues where an interrupted run
-    stopped.
+    COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. In a folder, the first level
+    names the class, and a second level called train, val or test the split, as in chair/train/a.off.
+
+    Running the same command again draws only new and changed meshes, removes the views of deleted meshes, and
+    continues where an interrupted run stopped.
 
     \b
     Example:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.training.result import Figures
-    from shapecnn.training.step_results import StepSearch
+    from shapecnn.training.step_results import StepSearch, StepTrial
 
 
 def print_search(search: StepSearch, words: Sequence[str], as_json: bool) -> None:
@@ -28,16 +29,9 @@ def print_search(search: StepSearch, words: Sequence[str], as_json: bool) -> Non
     choice = ["--set", f"stages.{search.stage}.learning_rate={best.learning_rate:g}"]
     command = shlex.join([*words, *choice])
     quantity = isinstance(best.validation, QuantityFigures)
-    rows = [
-        f"{'learning rate':>13}  {'training loss':>13}  {'validation loss':>15}  {'R²' if quantity else 'accuracy':>8}"
-    ]
-    for trial in search.trials:
-        row = f"{trial.learning_rate:>13g}  "
-        if trial.loss is None or trial.validation is None:
-            row += f"{'diverged':>13}"
-        else:
-            row += f"{trial.loss:>13.4g}  {trial.validation.loss:>15.4g}  {_result(trial.validation):>8}"
-        rows.append(row + ("  best" if trial is best else ""))
+    header = ["learning rate", "training loss", "validation loss", "R²" if quantity else "accuracy", ""]
+    cells = [_cells(trial, best) for trial in search.trials]
+    rows = table(cells, header, range(4)) if is_drawn() else _aligned([header, *cells])
     if search.at_end:
         note(f"The best learning rate is at the end of the range. To look further, add {shlex.join(choice)}")
     lines = [
@@ -47,6 +41,21 @@ def print_search(search: StepSearch, words: Sequence[str], as_json: bool) -> Non
         f"  {command}",
     ]
     emit({"schema_version": SCHEMA_VERSION, **search.to_json(), "command": command}, as_json, lines)
+
+
+def _cells(trial: StepTrial, best: StepTrial) -> list[str]:
+    rate, mark = f"{trial.learning_rate:g}", "best" if trial is best else ""
+    if trial.loss is None or trial.validation is None:
+        return [rate, "diverged", "", "", mark]
+    return [rate, f"{trial.loss:.4g}", f"{trial.validation.loss:.4g}", _result(trial.validation), mark]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines for programs, whose columns have the same widths in every search."""
+    return [
+        f"{rate:>13}  {loss:>13}  {validation:>15}  {result:>8}  {mark}".rstrip()
+        for rate, loss, validation, result, mark in rows
+    ]
 
 
 def _result(figures: Figures) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 
 from shapecnn.errors import visible
+from shapecnn.shared.results import aligned
 
 
-def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Sequence[int] = ()) -> list[str]:
+def table(
+    rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Sequence[int] = (), indent: int = 0
+) -> list[str]:
     """Return the lines of a table.
 
     On a terminal, rich breaks long cells to its width and draws a line below the header. Elsewhere, each row is one
@@ -19,6 +24,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Se
         rows: Cells of each row; all rows have as many.
         header: Titles of the columns; empty for a table without titles.
         numbers: Positions of the columns with numbers, which are aligned to the right.
+        indent: Number of spaces before each line.
 
     Example:
         >>> table([["mug", "3"], ["chair", "12"]], ["class", "shapes"], numbers=[1])
@@ -28,9 +34,36 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Se
     if not cells:
         return []
     if is_drawn():
-        return _drawn(cells, header, numbers)
+        return _drawn(cells, header, numbers, indent)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(_padded(row, widths, numbers)).rstrip() for row in cells]
+    return [(" " * indent + "  ".join(_padded(row, widths, numbers))).rstrip() for row in cells]
+
+
+def titled(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of figures, whose titles are also printed where no terminal is.
+
+    Args:
+        rows: Titles of the columns, then the cells of each row. The first column names what was measured.
+    """
+    header, *others = rows
+    return table(others, header, range(1, len(header))) if is_drawn() else aligned(rows)
+
+
+def wrapped(lines: Iterable[str]) -> list[str]:
+    """Return lines of text; at a terminal, those wider than it are broken between words.
+
+    Args:
+        lines: Lines of text or of tables.
+    """
+    if not is_drawn():
+        return [*lines]
+    width = shutil.get_terminal_size().columns
+    return [part for line in lines for part in (_broken(line, width) if len(line) > width else [line])]
+
+
+def _broken(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def is_drawn() -> bool:
@@ -45,23 +78,29 @@ def _padded(row: Sequence[str], widths: Sequence[int], numbers: Sequence[int]) -
     ]
 
 
-def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequence[int]) -> list[str]:
+def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequence[int], indent: int) -> list[str]:
     """Return the lines of a table without colours, because `emit` escapes control characters."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD if header else None, show_header=bool(header), pad_edge=False)
+    drawn = Table(
+        box=box.SIMPLE_HEAD if header else None,
+        show_header=bool(header),
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for place in range(len(rows[0])):
         title = header[place] if header else ""
         drawn.add_column(title, justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*map(Text, row))
-    console = Console(file=io.StringIO(), width=Console().width, color_system=None, highlight=False)
+    console = Console(file=io.StringIO(), width=Console().width - indent, color_system=None, highlight=False)
     with console.capture() as capture:
         console.print(drawn)
-    return [line.rstrip() for line in capture.get().splitlines() if line.strip()]
+    return [" " * indent + line.rstrip() for line in capture.get().splitlines() if line.strip()]
 
 
 def size(count: int) -> str:

@@ -19,12 +19,16 @@ from shapecnn.cli.options import (
     quiet_option,
     set_option,
 )
-from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.progress import duration, progress_bar
 from shapecnn.cli.step_search import print_search
+from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
+from shapecnn.information.figures import figure_text, figure_title, in_order
 
 if TYPE_CHECKING:
+    from shapecnn.models.calibration import Calibration
     from shapecnn.models.device import Device
+    from shapecnn.training.result import Figures, TrainingResult
 
 
 class _Train(click.Command):
@@ -182,16 +186,33 @@ def command(
         "calibration": asdict(training.calibration) if training.calibration else None,
         "seconds": round(training.seconds, 3),
     }
-    validation, calibration = training.validation, training.calibration
-    figures = f", {validation.headline} of {counted(validation.count, 'shape')}" if validation else ""
-    if training.target == "class" and calibration is None:
+    if training.target == "class" and training.calibration is None:
         note("The scores are not calibrated and predict reports no unknown shapes: fewer than 20 shapes were held out.")
+    emit(answer, as_json, _lines(training, finished))
+    suggest_for_run(training.run)
+
+
+def _lines(training: TrainingResult, finished: bool) -> list[str]:
+    """Return one line with the results of a training; at a terminal, a line and a table of the results."""
+    validation, calibration = training.validation, training.calibration
+    action = counted(training.epochs, "epoch") if training.epochs else "Trained"
+    if finished:
+        action = f"Already finished, nothing to do: {action}"
+    if is_drawn():
+        took = f"{action} in {duration(training.seconds)}: {training.run}"
+        return [took] if validation is None else [took, *_table(validation, calibration)]
+    figures = f", {validation.headline} of {counted(validation.count, 'shape')}" if validation else ""
     if calibration is not None:
         figures += f", calibration error {calibration.ece:.1%} ({calibration.ece_before:.1%} before)"
-    action = counted(training.epochs, "epoch") if training.epochs else "Trained"
-    prefix = "Already finished, nothing to do: " if finished else ""
-    emit(answer, as_json, [f"{prefix}{action} in {training.seconds:.0f} s{figures}: {out}"])
-    suggest_for_run(training.run)
+    return [f"{action} in {training.seconds:.0f} s{figures}: {training.run}"]
+
+
+def _table(validation: Figures, calibration: Calibration | None) -> list[str]:
+    rows = [[figure_title(name), figure_text(name, value)] for name, value in in_order(asdict(validation))]
+    if calibration is not None:
+        rows.append([f"{figure_title('ece')}, before calibration", figure_text("ece", calibration.ece_before)])
+        rows.append([f"{figure_title('ece')}, after calibration", figure_text("ece", calibration.ece)])
+    return table(rows, [f"validation on {counted(validation.count, 'held-out shape')}", "result"], [1], indent=2)
 
 
 def _require_alone(others: dict[str, bool]) -> None:

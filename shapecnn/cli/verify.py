@@ -13,6 +13,7 @@ import click
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import json_option, quiet_option
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
@@ -58,13 +59,27 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
         "folders": [asdict(each) for each in verifications],
         "seconds": round(time.monotonic() - start, 3),
     }
-    emit(answer, as_json, [line for each in verifications for line in _lines(each)])
+    emit(answer, as_json, _lines(verifications))
     if not good:
         click.get_current_context().exit(1)
 
 
-def _lines(verification: Verification) -> list[str]:
+def _lines(verifications: list[Verification]) -> list[str]:
+    """Return one line for each folder and each finding; at a terminal, a table of the folders and one of findings."""
+    if is_drawn():
+        folders = [[each.path, each.kind, f"{each.files:,}", _result(each)] for each in verifications]
+        findings = [[finding.fault, finding.message] for each in verifications for finding in each.findings]
+        return [
+            *table(folders, ["folder", "kind", "files", "result"], [2]),
+            *table(findings, ["fault", "what is wrong"]),
+        ]
+    lines = []
+    for each in verifications:
+        lines.append(f"{each.path}: {each.kind}, {counted(each.files, 'file')}, {_result(each)}")
+        lines += [f"  {finding.fault:8} {finding.message}" for finding in each.findings]
+    return lines
+
+
+def _result(verification: Verification) -> str:
     counts = Counter(finding.fault for finding in verification.findings)
-    result = ", ".join(f"{count} {fault}" for fault, count in sorted(counts.items())) or "good"
-    lines = [f"{verification.path}: {verification.kind}, {counted(verification.files, 'file')}, {result}"]
-    return lines + [f"  {finding.fault:8} {finding.message}" for finding in verification.findings]
+    return ", ".join(f"{count} {fault}" for fault, count in sorted(counts.items())) or "good"

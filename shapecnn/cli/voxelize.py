@@ -72,9 +72,11 @@ def command(
 ) -> None:
     """Turn each mesh of COLLECTION into an occupancy grid, as a binvox file in OUT.
 
-    COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the same command again
-    voxelizes only new and changed meshes, removes the grids of deleted meshes, and continues where an interrupted run
-    stopped.
+    COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. In a folder, the first level
+    names the class, and a second level called train, val or test the split, as in chair/train/a.off.
+
+    Running the same command again voxelizes only new and changed meshes, removes the grids of deleted meshes, and
+    continues where an interrupted run stopped.
 
     \b
     Example:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, read_manifest
 from shapecnn.artefacts.manifest import REMEDY as ARTEFACT_REMEDY
+from shapecnn.information.figures import figures_of
 from shapecnn.information.meshes import count_labels
 from shapecnn.storage.kinds import KIND_FILES, kind_of
 from shapecnn.storage.sealed import open_sealed
@@ -81,38 +82,6 @@ def report_facts(folder: Path) -> dict[str, Any]:
         "count": stored["count"],
         "figures": figures_of(stored),
     }
-
-
-def figures_of(evaluation: dict[str, Any]) -> dict[str, float | None]:
-    """Return the main figures of an evaluation, by name; only figures that were measured have a name.
-
-    Args:
-        evaluation: Content of ``evaluation.json``.
-
-    Example:
-        >>> figures_of({"classification": {"accuracy": 0.9}, "retrieval": None})
-        {'accuracy': 0.9}
-    """
-    parts = {
-        "classification": ("mean_class_accuracy", "accuracy", "ece"),
-        "regression": ("R2", "RMSE", "MAE"),
-        "retrieval": ("mAP_macro", "mAP", "NN", "NDCG"),
-    }
-    figures: dict[str, float | None] = {}
-    for part, names in parts.items():
-        measured = evaluation.get(part) or {}
-        figures |= {name: measured[name] for name in names if name in measured}
-    return figures
-
-
-def figure_text(name: str, value: float) -> str:
-    """Return a figure as text: a rate in percent; a loss, R² or an error as a number.
-
-    Example:
-        >>> figure_text("mAP", 0.625), figure_text("RMSE", 0.625)
-        ('62.5%', '0.625')
-    """
-    return f"{value:.4g}" if name in ("loss", "R2", "RMSE", "MAE") else f"{value:.1%}"
 
 
 def value_of(figure: Any) -> Any:

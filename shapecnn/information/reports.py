@@ -9,17 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
+from shapecnn.information.figures import TASKS, figures_of
 from shapecnn.storage.kinds import require_kind
 from shapecnn.storage.reading import parse_json, read_stored
 from shapecnn.storage.sealed import open_sealed
 
 REPORT = "evaluation.json"
-
-_TASKS = {
-    "classification": (("mean_class_accuracy", "accuracy", "ece"), "3D shape classification"),
-    "regression": (("R2", "RMSE", "MAE"), "3D shape regression"),
-    "retrieval": (("mAP_macro", "mAP", "NN"), "3D shape retrieval"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ def read_report(report: Path, run: Path, facts: Mapping[str, Any]) -> list[Measu
     if classes is not None and classes != facts["classes"]:
         raise MismatchError(f"{report} has other classes than {run}. Evaluate the run again: shapecnn eval {run}")
     tasks = []
-    for task, (names, title) in _TASKS.items():
+    for task, (title, names) in TASKS.items():
         values = stored.get(task)
         if not values:
             continue
@@ -78,7 +73,7 @@ def read_report(report: Path, run: Path, facts: Mapping[str, Any]) -> list[Measu
         tasks.append(
             Measured(
                 task, title, str(stored["data"]), str(stored["split"]), int(values.get("count", stored["count"])),
-                protocol, {key: values[key] for key in names if key in values},
+                protocol, figures_of(stored, task),
                 {key: tuple(intervals[key]) for key in names if intervals.get(key)},
             )
         )  # fmt: skip

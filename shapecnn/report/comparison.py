@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from shapecnn.evaluation.compare_results import (
     Measured,
     Pair,
 )
+from shapecnn.information.figures import figure_title
 from shapecnn.report.charts import Curve, recall_chart
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
 from shapecnn.report.html import fill
@@ -27,12 +28,12 @@ from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
-FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
-TITLES = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
-"""Titles of the results whose name is not their title."""
+Table = Callable[[list[list[str]]], list[str]]
+"""Function that returns the lines of a table; its first row has the titles."""
 
+FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
 HEADINGS = (
-    "model", "feature", *(TITLES.get(name, name) for name in FIGURES), "feature size", "parameters", "ms a shape",
+    "model", "feature", *map(figure_title, FIGURES), "feature size", "parameters", "ms a shape",
     "ms a search",
 )  # fmt: skip
 
@@ -100,7 +101,8 @@ def curves(comparison: Comparison, form: Form = "svg", *, published: bool = Fals
                 axes.plot(recall, curve, "--", color=_GREY, marker=marker, markersize=7, label=name)
         recall_axes(axes)
         axes.set_title(heading(_title(comparison), *_rules(comparison)), fontsize=9, loc="left")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
+        if axes.get_legend_handles_labels()[1]:  # no class may have two shapes, and thus no model a curve
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
     return file.getvalue()
 
 
@@ -176,16 +178,20 @@ def markdown(comparison: Comparison) -> str:
     return "\n".join(map(visible, lines)) + "\n"
 
 
-def lines(comparison: Comparison) -> list[str]:
+def lines(comparison: Comparison, table: Table = aligned) -> list[str]:
     """Return the lines that ``shapecnn compare`` prints.
 
     The lines are a short table, a statement on the significance of each difference, the number of shapes and their
     split, and how retrieval was measured.
+
+    Args:
+        comparison: Result of the comparison.
+        table: Function that returns the lines of a table; its first row has the titles.
     """
-    names = [TITLES.get(name, name) for name in comparison.measured[0].evaluation.headline_names]
+    names = map(figure_title, comparison.measured[0].evaluation.headline_names)
     columns = [HEADINGS.index(name) for name in ("model", *names, "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
-    return [*aligned(cells), *statements(comparison), _title(comparison), *_rules(comparison)]
+    return [*table(cells), *statements(comparison), _title(comparison), *_rules(comparison)]
 
 
 def csv_table(comparison: Comparison) -> str:

@@ -8,24 +8,13 @@ import numpy as np
 
 from shapecnn.evaluation.classification import reliability
 from shapecnn.evaluation.results import Evaluation
+from shapecnn.information.figures import MEANINGS, figure_title
 from shapecnn.report.charts import Chart, Curve, recall_chart, reliability_chart, value_chart
 from shapecnn.report.confusions import confused_pairs, confusion_table
 from shapecnn.report.figures import describe
 from shapecnn.report.html import display_path, fill
 from shapecnn.report.neighbours import NEIGHBOURS, example_queries, shown_mistakes
 from shapecnn.report.thumbnails import Pictures, ReadInput
-
-_RATES = {
-    "mAP_macro": "mean average precision of each class, averaged",
-    "mAP": "mean average precision",
-    "AUC": "area under the interpolated precision–recall curve",
-    "NN": "nearest neighbour",
-    "FT": "first tier",
-    "ST": "second tier",
-    "E": "E-measure of the first 32",
-    "DCG": "discounted cumulative gain",
-    "NDCG": "discounted cumulative gain with discount log₂(k + 1)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +90,7 @@ def _classification_rows(evaluation: Evaluation) -> list[_Row]:
     if figures is None:
         return []
     rows = [
-        _Row(name.replace("_", " "), getattr(figures, name), evaluation.intervals[name])
+        _Row(figure_title(name), getattr(figures, name), evaluation.intervals[name])
         for name in evaluation.classification_names
     ]
     return [*rows, _Row("expected calibration error", figures.ece), *_reweighted_rows(evaluation, "accuracy")]
@@ -128,8 +117,8 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
     if figures is None:
         return []
     rows = [
-        _Row(f"{name.replace('_', ' ')}, {text}", getattr(figures, name), evaluation.intervals.get(name))
-        for name, text in {**{name: _RATES[name] for name in evaluation.retrieval_names}, **_RATES}.items()
+        _Row(f"{figure_title(name)}, {text}", getattr(figures, name), evaluation.intervals.get(name))
+        for name, text in {**{name: MEANINGS[name] for name in evaluation.retrieval_names}, **MEANINGS}.items()
     ]
     rows += _reweighted_rows(evaluation, "mAP")
     contest = figures.shrec16 or figures.shrec17

@@ -8,11 +8,12 @@ from typing import Any
 
 from shapecnn.evaluation.compare_results import Measured
 from shapecnn.filters.results import LearnedFilters
+from shapecnn.information.figures import figure_title
 from shapecnn.ladder.climbing import Ladder
 from shapecnn.ladder.inputs import INPUTS
 from shapecnn.ladder.rungs import Rung
 from shapecnn.report.charts import Chart
-from shapecnn.report.comparison import TITLES, formatted_rate, measured_on, value_and_ends
+from shapecnn.report.comparison import Table, formatted_rate, measured_on, value_and_ends
 from shapecnn.report.figures import describe
 from shapecnn.report.filters import LayerSection, layer_sections
 from shapecnn.report.html import fill
@@ -73,8 +74,13 @@ def write_ladder(folder: Path, ladder: Ladder, overwrite: bool = False) -> None:
     publish_report("ladder.json", folder, files, overwrite)
 
 
-def lines(ladder: Ladder) -> list[str]:
-    """Return the lines that ``shapecnn ladder`` prints: one row for each rung, and how retrieval was measured."""
+def lines(ladder: Ladder, table: Table = aligned) -> list[str]:
+    """Return the lines that ``shapecnn ladder`` prints: one row for each rung, and how retrieval was measured.
+
+    Args:
+        ladder: Results of all rungs.
+        table: Function that returns the lines of a table; its first row has the titles.
+    """
     rows = [headings(ladder), *table_rows(ladder)]
     retrieval = ladder.comparison.measured[0].evaluation.retrieval
     quantities = [
@@ -82,13 +88,12 @@ def lines(ladder: Ladder) -> list[str]:
         for one in ladder.comparison.measured
         for name, text in _regression_cells(one).items()
     ]
-    return [*aligned(rows), *quantities, *(describe(retrieval) if retrieval else [])]
+    return [*table(rows), *quantities, *(describe(retrieval) if retrieval else [])]
 
 
 def headings(ladder: Ladder) -> list[str]:
     """Return the headings of the results table; where classes are unbalanced, means over classes stand first."""
-    figures = (TITLES.get(name, name) for name in ladder.figure_names)
-    return ["rung", "input", *figures, "parameters", "training", "ms a shape"]
+    return ["rung", "input", *map(figure_title, ladder.figure_names), "parameters", "training", "ms a shape"]
 
 
 def table_rows(ladder: Ladder) -> list[list[str]]:

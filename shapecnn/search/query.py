@@ -27,7 +27,7 @@ from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSetti
 from shapecnn.shared.checks import require_count
 from shapecnn.shared.similarity import Similarity
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
-from shapecnn.workers.progress import Progress, no_progress
+from shapecnn.workers.progress import Progress, no_progress, stage
 
 
 class EncodedPicture(NamedTuple):
@@ -227,7 +227,8 @@ class Searcher:
         """Return the object that compares features, and the index with its features in the form that is compared."""
         with self._placing:  # for a large index this takes seconds and gigabytes: once is enough
             if self._placed is None:
-                space = self.model.comparison.space(self.index.features, self.index.placed)
+                with stage("Preparing the features of the index"):
+                    space = self.model.comparison.space(self.index.features, self.index.placed)
                 self._placed = space, replace(self.index, features=space.rows)
             return self._placed
 

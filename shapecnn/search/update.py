@@ -42,7 +42,7 @@ from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK, discard
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
-from shapecnn.workers.progress import Progress, no_progress
+from shapecnn.workers.progress import Progress, no_progress, stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ def bring_up_to_date(
             result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] for shape in listed]
-        placed = _placed(plan.model, rows, old, scratch)
+        with stage("Comparing the shapes with each other"):
+            placed = _placed(plan.model, rows, old, scratch)
         if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]

@@ -15,10 +15,16 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
 from shapecnn.settings.stages import LdaStage, LogisticStage
 from shapecnn.training.logistic import fit_logistic
+from shapecnn.workers.progress import Progress, no_progress
 
 
 def crossfit(
-    features: Tensor, labels: Tensor, folds: NDArray[np.int64], blocks: Sequence[int], stage: LdaStage | LogisticStage
+    features: Tensor,
+    labels: Tensor,
+    folds: NDArray[np.int64],
+    blocks: Sequence[int],
+    stage: LdaStage | LogisticStage,
+    progress: Progress = no_progress,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Predict the shapes of each fold with a classifier that is fitted to the shapes of all other folds.
 
@@ -29,6 +35,7 @@ def crossfit(
         folds: (N,), the fold number of each shape.
         blocks: Sizes of the vectors that were concatenated to a feature; their sum is D.
         stage: Settings of the fit: discriminant analysis (LDA) or logistic regression.
+        progress: Callback that receives the number of finished folds and the number of all folds.
 
     Returns:
         Pair of logits (N, C), and familiarity (N,). The familiarity is the cosine similarity of a shape to the nearest
@@ -36,13 +43,15 @@ def crossfit(
     """
     logits = np.empty((len(labels), int(labels.max()) + 1))
     familiarity = np.empty(len(labels))
-    for fold in np.unique(folds):
+    numbers = np.unique(folds)
+    for done, fold in enumerate(numbers, 1):
         held_out, others = (torch.from_numpy(rows) for rows in (folds == fold, folds != fold))
         represent, classifier = _fit(features[others], labels[others], blocks, stage)
         coordinates, fitted = represent(features[held_out]), represent(features[others])
         names = [str(label) for label in labels[others].tolist()]
         logits[folds == fold] = classifier.logits(coordinates)
         familiarity[folds == fold] = Familiarity(Gallery.of(names, names, fitted), classifier).familiarity(coordinates)
+        progress(done, len(numbers))
     return logits, familiarity
 
 

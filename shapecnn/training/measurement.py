@@ -25,6 +25,7 @@ from shapecnn.training.parts import last_gradient_stage, outputs, start_part
 from shapecnn.training.result import Figures
 from shapecnn.training.splits import folds_of
 from shapecnn.training.validation import figures_of, quantity_figures
+from shapecnn.workers.progress import stage as progress_stage
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -61,7 +62,8 @@ class Measurement:
         """
         start = start_part(self.network, self.data.experiment, stage)
         turns = self.data.input.turns if vote else 1
-        logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns)
+        with progress_stage("Computing scores and features") as progress:
+            logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns, progress)
         if not torch.isfinite(logits).all():
             raise TrainingError(
                 f"The network has infinite or NaN scores after stage {stage.name}. Start a new training in "
@@ -152,7 +154,10 @@ class Measurement:
         bare = copy.deepcopy(self.network)
         bare.discriminant = bare.classifier = None
         start = start_part(bare, data.experiment, stage)
-        _, features = outputs(bare, activations, data.train_rows, self.accelerator, start, data.input.turns)
+        with progress_stage("Computing features") as progress:
+            turns = data.input.turns
+            _, features = outputs(bare, activations, data.train_rows, self.accelerator, start, turns, progress)
         labels = data.labels[data.train_rows]
-        logits, familiarity = crossfit(features, labels, folds, bare.blocks, stage)
+        with progress_stage("Calibrating by cross-validation", "folds") as progress:
+            logits, familiarity = crossfit(features, labels, folds, bare.blocks, stage, progress)
         return calibrate(logits, labels.numpy(), familiarity, by="cross-validation")

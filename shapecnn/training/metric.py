@@ -24,7 +24,7 @@ from shapecnn.storage.own import require_unchanged
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.sealed import publish_beside
 from shapecnn.training.metric_learning import SIZE, learn_projection
-from shapecnn.workers.progress import Progress, no_progress
+from shapecnn.workers.progress import Progress, no_progress, stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +140,10 @@ def learn_metric(
             outputs = compute_outputs(engine, run, artefacts, entries, alone=False, advance=advance)
             parts.append(outputs.get("penultimate")[:, 0])
         features = np.concatenate(parts)
-        projection = learn_projection(
-            features[: len(train)], labels, size=size, seed=seed, spread=run.comparison.discriminant
-        )
+        with stage("Learning the metric"):
+            projection = learn_projection(
+                features[: len(train)], labels, size=size, seed=seed, spread=run.comparison.discriminant
+            )
         held_out, val_labels = features[len(train) :], [str(entry.label) for entry in val]
         before = _figures(held_out, val_labels)
         after = _figures(np.array([projection(feature) for feature in held_out]), val_labels)

@@ -13,6 +13,7 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.stages import GradientStage, RbmStage, Stage
 from shapecnn.training.activations import Activations
+from shapecnn.workers.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -85,6 +86,7 @@ def outputs(
     accelerator: Accelerator,
     start: int,
     turns: int = 1,
+    progress: Progress = no_progress,
 ) -> tuple[Tensor, Tensor]:
     """Compute the logits and features of B shapes from stored activations, without augmentation.
 
@@ -96,12 +98,13 @@ def outputs(
         start: Number of the first network part to compute, from 0; 0 computes the whole network.
         turns: Number of rotations of a grid about z to average over. Ignored unless ``start`` is 0 and each shape has a
             single grid.
+        progress: Callback that receives the number of finished shapes and B.
 
     Returns:
         Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature.
     """
     network.eval()
-    parts = []
+    parts, done = [], 0
     with torch.inference_mode(), accelerator.autocast():
         for chunk in np.split(rows, range(_BATCH, len(rows), _BATCH)):
             inputs = activations.batch(chunk)
@@ -109,5 +112,7 @@ def outputs(
                 inputs = torch.cat([inputs.rot90(4 // turns * turn, (2, 3)) for turn in range(turns)], dim=1)
             logits, features = network(inputs.to(accelerator.device), start)
             parts.append((logits.float().cpu(), features.float().cpu()))
+            done += len(chunk)
+            progress(done, len(rows))
     logits, features = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     return logits, features

@@ -111,7 +111,7 @@ class Session:
         losses = [record["loss"] for record in records]
         examples = Examples(activations, self.data.train_rows, self.data.targets)
         seed = [self.data.experiment.seed, state.stage]
-        with self.bar(stage.name, "steps") as progress:
+        with self.bar(f"Training stage {stage.name}", "steps") as progress:
             descent = Descent(stage, self.network, examples, self.accelerator, seed)
             if state.optimizer is not None:
                 descent.load_optimizer(state.optimizer)
@@ -179,14 +179,16 @@ class Session:
             self.network.shorten()
         rows = self.data.train_rows
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
-        space, directions = analyse(features, self.data.labels[rows], self.network.blocks, shrinkage=stage.shrinkage)
+        with progress_stage(f"Training stage {stage.name}"):
+            labels = self.data.labels[rows]
+            space, directions = analyse(features, labels, self.network.blocks, shrinkage=stage.shrinkage)
         self.network.discriminate(space, stage.scale * directions)
 
     def _pretrain(self, stage: RbmStage, activations: Activations, state: State) -> None:
         """Run a pre-training stage: train each layer as an RBM. An interrupted stage starts again."""
         seed = [self.data.experiment.seed, state.stage]
         rows, val_rows = self.data.train_rows, self.data.val_rows
-        with self.bar(stage.name, "steps") as progress:
+        with self.bar(f"Training stage {stage.name}", "steps") as progress:
             epochs = pretrain(
                 stage, self.network, activations, rows, val_rows, self.accelerator, seed, progress, self.say
             )
@@ -199,7 +201,8 @@ class Session:
         """Run a logistic-regression stage: fit the classifier to the features of the training shapes."""
         rows = self.data.train_rows
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
-        fit = fit_logistic(features, self.data.labels[rows], len(self.data.division.classes), stage)
+        with progress_stage(f"Training stage {stage.name}"):
+            fit = fit_logistic(features, self.data.labels[rows], len(self.data.division.classes), stage)
         self.network.classify(fit.weight, fit.bias)
         figures = self.measurement.validate(stage, activations)
         values = {"objective": fit.objective, "iterations": fit.iterations, "converged": fit.converged}

@@ -55,7 +55,7 @@ class StageActivations:
         source = activation_stage(self.data.experiment, stage)
         flip = source is not None and source.augment.flip and start > 0
         path = self._path(start, flip)
-        task = "activations" if start else "reading"
+        task = "Computing features" if start else "Reading"
         with accelerator.main_process_first(), self.bar(task, "shapes") as progress:
             if path not in self._cache:
                 self._cache[path] = open_activations(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -35,6 +37,18 @@ class Run:
 
 
 Command = Callable[..., Run]
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """stdout is a terminal of 80 columns, for tables; pytest replaces stdout itself before the test."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("shapecnn.cli.tables.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+
+
+def cells(lines: Iterable[str]) -> list[list[str]]:
+    """The cells of each line of a drawn table, whose columns are at least two spaces apart."""
+    return [re.split(r" {2,}", line.strip()) for line in lines]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import trimesh
 
 from shapecnn.settings.views_and_grids import ViewSettings
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, cells
 from tests.evaluations import write_artefacts
 from tests.report.parsed import Page
 from tests.report.safe import require_safe
@@ -112,3 +112,12 @@ def test_requests_that_cannot_be_met_are_refused(views: Path, meshes: Path, tmp_
         done = command("audit", *arguments)
         assert done.status == 2
         assert message in done.stderr
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_tables(views: Path, command: Command) -> None:
+    table = cells(command("audit", views).stdout.splitlines())
+    assert ["content", "1", "2", "1", "1", "1"] in table
+    flagged = table.index(["copies", "by", "shapes"]) + 2
+    assert table[flagged] == ["across splits and different", "content", "<b>brick/train/a.off,"]
+    assert table[flagged + 1] == ["labels", "box/test/a.off"]

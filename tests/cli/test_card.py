@@ -41,6 +41,7 @@ def test_the_hub_reads_the_measured_figures(report: dict[str, Any], command: Com
         ("retrieval", "mAP"): retrieval["mAP"],
         ("retrieval", "macro mAP"): retrieval["mAP_macro"],
         ("retrieval", "nearest neighbour"): retrieval["NN"],
+        ("retrieval", "NDCG"): retrieval["NDCG"],
     }
     assert read == {key: value for key, value in expected.items() if value is not None}
     assert {(result.dataset_name, result.dataset_split) for result in card.data.eval_results} == {("views", "test")}
@@ -81,6 +82,24 @@ def test_figures_of_validation_are_shown_as_such(world: Path, command: Command) 
     assert "| mean class accuracy | 75.0% |" in text
     assert "mAP" not in text  # undefined
     assert "model-index" not in text  # of the test there is nothing
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines()]
+    assert rows.index("mean class accuracy") < rows.index("accuracy")
+
+
+def test_a_card_calls_the_figures_by_their_names(world: Path, command: Command) -> None:
+    """mAP over the classes is macro mAP in the field, and stands before the mAP over the shapes."""
+    path = Path("run/model.json")
+    model = json.loads(path.read_text())
+    figures = {"count": 7, "loss": 0.25, "accuracy": 0.875, "mean_class_accuracy": 0.75, "mAP": 0.5, "mAP_macro": 0.25}
+    model["data"]["training"] = {"epochs": 3, "best_epoch": 2, "validation": figures, "seconds": 61.0}
+    path.write_text(json.dumps(model))
+    sums = {file.name: sha256(file.read_bytes()) for file in Path("run").iterdir() if file.name not in (SUMS, ".lock")}
+    Path("run", SUMS).write_bytes(sums_bytes(sums))
+    text = command("card", "run", "--json").json("card")["card"]
+    assert text.index("| macro mAP | 25.0% |") < text.index("| mAP | 50.0% |")
+    (line,) = [line for line in command("info", "run").stdout.splitlines() if "validation" in line]
+    figures = "mean class accuracy 75.0%, accuracy 87.5%, macro mAP 25.0%, mAP 50.0%, loss 0.25 (7 shapes)"
+    assert line.split(maxsplit=1) == ["validation", figures]
 
 
 def test_reports_of_other_models_are_refused(report: dict[str, Any], command: Command) -> None:

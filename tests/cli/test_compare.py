@@ -94,3 +94,14 @@ def test_models_that_cannot_be_compared_are_status_2(
 def test_a_model_and_data_are_asked_for(grids: Path, tmp_path: Path, command: Command) -> None:
     assert command("compare", "--data", grids, "--out", tmp_path / "out").status == 2
     assert command("compare", "@imagenet", "--out", tmp_path / "out").status == 2
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_a_table_as_wide_as_it(
+    run: Path, grids: Path, tmp_path: Path, command: Command
+) -> None:
+    words = ["--data", grids, "--out", tmp_path / "out"]
+    lines = command("compare", run, f"{run}:scores", *words).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["model", "accuracy", "mAP", "ms", "a", "shape"]
+    assert {*lines[1]} == {"─"}

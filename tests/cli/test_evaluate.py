@@ -14,7 +14,7 @@ import pytest
 from shapecnn.settings.networks import VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, cells
 from tests.evaluations import CLASSES, write_artefacts, write_run, write_splits
 from tests.solids import contents
 
@@ -178,3 +178,43 @@ def test_the_figures_without_copies_stand_beside_the_others(run: Path, grids: Pa
     assert command("eval", run, "--data", grids, "--json").json("eval")["without_duplicates"] is None
     done = command("eval", run, "--data", grids, "--exclude-duplicates")
     assert "Without 0 copies: 9 shapes of test\n  accuracy" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def uneven(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Grids of a test split in which the classes differ in size."""
+    folder = tmp_path_factory.mktemp("uneven")
+    meshes = write_splits(folder / "meshes", train=2, test=4)
+    for name in ("box/test/2.off", "box/test/3.off", "round/test/3.off"):
+        (meshes / name).unlink()
+    return write_artefacts(meshes, folder / "grids", VoxelSettings(resolution=16, padding=1)).folder
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_tables_with_intervals(run: Path, uneven: Path, command: Command) -> None:
+    done = command("eval", run, "--data", uneven)
+    answer = command("eval", run, "--data", uneven, "--json").json("eval")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines[1:])) <= 80
+    table = cells(lines)
+    classification = table.index(["classification", "result", "95 % interval"])
+    retrieval = table.index(["retrieval", "result", "95 % interval"])
+    names = ["mean class accuracy", "accuracy", "calibration error"]  # the classes differ in size
+    assert [row[0] for row in table[classification + 2 : classification + 5]] == names
+    assert [row[0] for row in table[retrieval + 2 : retrieval + 4]] == ["macro mAP", "mAP"]
+    low, high = answer["intervals"]["mean_class_accuracy"]
+    assert table[classification + 2][1:] == [
+        f"{answer['classification']['mean_class_accuracy']:.1%}".replace("%", " %"),
+        f"{100 * low:.1f} to {100 * high:.1f} %",
+    ]
+    pair = answer["classification"]["confused"][0]
+    count = answer["classification"]["per_class"][pair["first"]]["count"]
+    row = next(row for row in table if row[:2] == [pair["first"], pair["second"]])
+    assert row[2:] == [f"{pair['first_as_second']} of {count}", f"{100 * pair['cost']:.1f}"]
+
+
+def test_programs_read_the_same_figures_without_a_table(run: Path, uneven: Path, command: Command) -> None:
+    lines = command("eval", run, "--data", uneven).stdout.splitlines()
+    assert "─" not in "".join(lines)
+    line = next(line for line in lines if line.startswith("  mean class accuracy "))
+    assert re.fullmatch(r"  mean class accuracy  *\d+\.\d %  \(95 %: \d+\.\d to \d+\.\d\)", line)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shapecnn.settings.views_and_grids import ViewSettings
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, cells
 from tests.runs import write_run
 from tests.solids import contents, write_box
 
@@ -97,3 +97,14 @@ def test_a_page_stays_where_nothing_could_be_explained(
     assert f"Failed: {solids / 'box'}: it is a folder: pass the mesh files in it" in done.stderr
     assert f"{page} was not written, because no mesh could be used." in done.stderr
     assert page.read_bytes() == before
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_a_table(views_run: Path, solids: Path, command: Command) -> None:
+    cube = solids / "box/cube.off"
+    (answer,) = command("explain", views_run, cube, "--class", "round", "--json").json("explain")
+    lines = command("explain", views_run, cube, "--class", "round").stdout.splitlines()
+    assert "and not" in lines[0]
+    row = next(row for row in cells(lines) if "box" in row)
+    assert row[-3:-1] == [f"{answer['score']:.1%}", "round"]
+    assert command("explain", views_run, "nowhere.off", "--skip-errors").stdout == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, cells
 from tests.evaluations import write_artefacts
 from tests.filters.planted import (
     LENET,
@@ -135,3 +135,12 @@ def test_training_data_that_was_moved_is_asked_for(tmp_path: Path, command: Comm
     assert (done.status, done.stdout) == (2, "")
     assert f"The artefacts that {run} was trained on are no longer at {data}: name their folder" in done.stderr
     assert command("filters", run, "--data", tmp_path / "elsewhere", "--device", "cpu").status == 0
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_a_table_of_places(run: Path, command: Command) -> None:
+    lines = command("filters", run, "--layer", "conv1", "--top", 2, "--device", "cpu").stdout.splitlines()
+    table = cells(lines)
+    assert table[-4] == ["filter", "activation", "shape", "view"]
+    assert table[-2] == ["filter 4", "0.500", "slab/train/2.off", "7"]
+    assert len(table[-1]) == 3  # the second place of the same filter

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from shapecnn.cli.ladder import _tables
+from shapecnn.shared.results import aligned
+from tests.cli.conftest import Command, cells
 from tests.evaluations import write_splits
 
 
@@ -49,3 +51,21 @@ def test_wrong_options_are_status_2(
     assert done.status == 2
     assert message in done.stderr
     assert not (tmp_path / "out" / "grids").exists()
+
+
+def test_at_a_terminal_costs_are_a_table_of_their_own(screen: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One table with all columns would be wider than most screens."""
+    figures = ["mean class accuracy", "macro mAP", "accuracy", "mAP", "NN"]
+    header = ["rung", "input", *figures, "parameters", "training", "ms a shape"]
+    rate = "90.5 % (88.1–92.9)"
+    rows = [
+        header,
+        *([title, "views", *[rate] * 5, "3.54 M", "12.2 min", "41.7"] for title in ("MVCNN, frozen", "SPH")),
+    ]
+    lines = _tables(rows)
+    assert max(map(len, lines)) <= 80
+    assert sum(line.startswith("SPH ") for line in lines) == 2
+    assert cells(lines)[-1] == ["SPH", "views", "3.54 M", "12.2 min", "41.7"]
+    assert "".join(lines).count("(88.1–92.9)") == 10
+    monkeypatch.undo()
+    assert _tables(rows) == aligned(rows)

@@ -63,7 +63,9 @@ def test_every_command_has_help_with_an_example_of_itself(names: tuple[str, ...]
     assert "--json" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["render", "--help"], ["predict", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["render", "--help"], ["predict", "--help"], ["explain", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = f"import sys; sys.argv[1:] = {arguments}\ntry:\n  {SCRIPT}\nfinally:\n  print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 import pytest
 
 from shapecnn.cli import next_steps
-from shapecnn.cli.next_steps import beside, suggest
+from shapecnn.cli.next_steps import NO_FOLDS, beside, page, report_beside, suggest, suggest_again
 from tests.cli.conftest import Command
 from tests.evaluations import write_splits
 from tests.solids import write_solids
@@ -43,8 +44,13 @@ def test_render_leads_to_train_or_to_index(tmp_path: Path, command: Command) -> 
     meshes = write_splits(tmp_path / "my meshes", train=2, test=1)
     views = tmp_path / "my views"
     done = command("render", meshes, views, "--size", 32, *HERE)
-    words = ["train", "mvcnn-psb", "--data", str(views), "--out", f"{views}-run"]
+    words = ["train", "mvcnn-psb", "--data", str(views), "--out", f"{views}-run", *NO_FOLDS]
     assert following(done.stderr) == words
+    trained = command(*words, "--device", "cpu")  # so few shapes train only without validation
+    assert trained.status == 0
+    assert following(trained.stderr) == ["eval", f"{views}-run", "--data", str(views), "--out", f"{views}-run-report"]
+    done = command("render", meshes, views, "--size", 32, *HERE)  # with new meshes, say
+    assert f"{views}-run-2" in following(done.stderr)  # the run of the old ones stays
     done = command("render", write_solids(tmp_path / "solids"), tmp_path / "v", "--size", 32, "--up", "y", *HERE)
     words = ["index", str(tmp_path / "solids"), str(tmp_path / "v-index"), "--up", "y"]
     assert following(done.stderr) == words
@@ -64,8 +70,8 @@ def test_info_leads_on_from_each_kind(world: Path, command: Command) -> None:
     expected = {
         "meshes": ["render", "meshes", "meshes-views"],
         "meshes/box/test/2.off": ["view", "meshes/box/test/2.off"],
-        "views": ["train", "mvcnn-psb", "--data", "views", "--out", "views-run"],
-        "grids": ["train", "shapenets-modelnet10", "--data", "grids", "--out", "grids-run"],
+        "views": ["train", "mvcnn-psb", "--data", "views", "--out", "views-run", *NO_FOLDS],
+        "grids": ["train", "shapenets-modelnet10", "--data", "grids", "--out", "grids-run", *NO_FOLDS],
     }
     for path, words in expected.items():
         assert following(command("info", path).stderr) == words
@@ -77,12 +83,15 @@ def test_info_leads_on_from_each_kind(world: Path, command: Command) -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_eval_leads_to_the_report_and_then_to_the_card(world: Path, command: Command) -> None:
-    words = following(command("eval", "run", "--data", "views", "--device", "cpu").stderr)
-    assert words == ["eval", "run", "--data", "views", "--out", "run-report"]
-    words = following(command(*words, "--device", "cpu").stderr)
+    typed = ["eval", "run", "--data", "views", "--task", "retrieval", "--device", "cpu"]
+    words = following(command(*typed).stderr)
+    assert words == [*typed, "--out", "run-report"]  # what was asked for stays
+    words = following(command(*words).stderr)
     assert words == ["card", "run", "--report", "run-report"]
     assert command(*words).status == 0
     assert following(command("info", "run-report").stderr) == words
+    Path("run/README.md").write_text("mine")
+    assert command("info", "run-report").stderr == ""  # card would refuse to replace it
 
 
 @pytest.mark.parametrize("option", ["--json", "--quiet"])
@@ -107,3 +116,85 @@ def test_folders_are_put_beside() -> None:
     assert beside(Path("a/views"), "run") == "a/views-run"
     assert beside(Path("a/all.zip"), "views") == "a/all-views"
     assert beside(Path("a/v1.2"), "run") == "a/v1.2-run"
+
+
+FIRST = {
+    "predict": (["predict", "run", "meshes/box/test/2.off", "--up", "y", *HERE],
+                ["explain", "run", "meshes/box/test/2.off", "--up", "y", "--html", "why.html"]),
+    "explain": (["explain", "run", "meshes/box/test/2.off", *HERE],
+                ["explain", "run", "meshes/box/test/2.off", *HERE, "--html", "why.html"]),
+    "filters": (["filters", "run", "--data", "views", "--top", "2", "--filters", "2"],
+                ["filters", "run", "--data", "views", "--top", "2", "--filters", "2", "--html", "filters.html"]),
+    "index": (["index", "meshes", "index", "--model", "run", *HERE], ["query", "index"]),
+    "query": (["query", "index", "meshes/box/test/2.off", *HERE],
+              ["query", "index", "meshes/box/test/2.off", *HERE, "--html", "answer.html"]),
+    "metric": (["metric", "run", "--data", "views", "--size", "2"],
+               ["compare", "run", "run:metric", "--data", "views", "--out", "run-comparison"]),
+    "audit": (["audit", "views", "--model", "run", "--threshold", "0.01"],
+              ["audit", "views", "--model", "run", "--threshold", "0.01", "--out", "views-audit"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FIRST])
+@pytest.mark.usefixtures("terminal")
+def test_the_next_command_works_as_it_is_printed(name: str, world: Path, command: Command) -> None:
+    words, expected = FIRST[name]
+    if name == "index":  # anew, because the copied index names the meshes of the original
+        words = ["index", "meshes", "mine", *words[3:]]
+        expected = ["query", "mine"]
+    done = command(*words)
+    assert done.status == 0, done.stderr
+    advised = following(done.stderr)
+    assert advised[: len(expected)] == expected
+    again = command(*advised)
+    assert again.status == 0, again.stderr
+
+
+@pytest.mark.usefixtures("terminal")
+def test_the_doubtful_prediction_is_the_one_to_explain(world: Path, command: Command) -> None:
+    meshes = sorted(map(str, Path("meshes").glob("*/test/2.off")))
+    answers = command("predict", "run", *meshes, "--json", *HERE).json("predict")
+    doubtful = [each["path"] for each in answers if each["unknown"] or each["alternative"]]
+    words = following(command("predict", "run", *meshes, *HERE).stderr)
+    assert words[2] == [*doubtful, *meshes][0]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_after_the_page_the_browser_is_next_where_it_can_be_opened(
+    world: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["query", "index", "meshes/box/test/2.off", "--html", "answer.html", *HERE]
+    monkeypatch.setattr(next_steps, "find_spec", lambda _name: object())
+    assert following(command(*words).stderr) == ["serve", "index"]
+    monkeypatch.setattr(next_steps, "find_spec", lambda _name: None)
+    assert command(*words).stderr.splitlines()[-1] == "Wrote answer.html"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_an_index_of_a_zip_is_not_queried_by_a_name_that_is_no_file(
+    world: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.make_archive("all", "zip", "meshes")
+    monkeypatch.setattr(next_steps, "find_spec", lambda _name: None)
+    done = command("index", "all.zip", "mine", "--model", "run", *HERE)
+    assert (done.status, done.stderr) == (0, "")
+
+
+def test_files_of_others_are_not_advised_to_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert (page("why.html"), report_beside(Path("run"), "report")) == ("why.html", "run-report")
+    Path("why.html").write_text("mine")
+    Path("why-2.html").write_text("mine")
+    Path("run-report").mkdir()
+    Path("run-report/evaluation.json").write_text("mine")
+    assert (page("why.html"), report_beside(Path("run"), "report")) == ("why-3.html", "run-report-2")
+
+
+def test_options_stand_before_the_arguments_after_two_dashes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(next_steps, "is_wanted", lambda: True)
+    monkeypatch.setattr(sys, "argv", ["shapecnn", "query", "index", "--", "-a.off"])
+    with click.Context(click.Command("any")):
+        suggest_again("--html", "answer.html")
+    assert capsys.readouterr().err == "Next: shapecnn query index --html answer.html -- -a.off\n"

@@ -16,7 +16,7 @@ import torch
 import trimesh
 
 from shapecnn.models.calibration import Calibration
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, cells
 from tests.runs import IMPORTED, write_run
 from tests.sealing import forge, reseal
 from tests.solids import contents, write
@@ -265,3 +265,26 @@ def test_up_defaults_to_that_of_the_training_meshes(solids: Path, tmp_path: Path
         in done.stderr
     )
     assert command("explain", run, mesh, "--up", "y").stderr == ""
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_see_doubts_and_the_most_similar_shapes_in_a_table(
+    trusted_run: Path, solids: Path, tmp_path: Path, command: Command
+) -> None:
+    cube, torus = solids / "box/cube.off", write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05))
+    words = [trusted_run, cube, torus, "--evidence", 2]
+    known, other = command("predict", *words, "--json").json("predict")
+    text = command("predict", *words).stdout
+    assert text.startswith("mesh, and the")
+    table = cells(text.splitlines())
+    unknown = next(row for row in table if "unknown" in row)
+    assert unknown[unknown.index("unknown") + 1] == f"most like {other['label']} {other['score']:.1%}"  # no probability
+    likely = next(row for row in table if f"{known['score']:.1%}" in row)
+    second = known["top"][1]
+    doubt = "or " if known["alternative"] else ""
+    assert likely[-1] == f"{doubt}{second['label']} {second['score']:.1%}"
+    near = known["evidence"][0]
+    assert [near["id"], near["label"], f"{near['similarity']:.2f}"] in table
+    text = command("predict", *words[:-1], 0).stdout
+    assert "similarity" not in text
+    assert "mesh" in text.splitlines()[0]

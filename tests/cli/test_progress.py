@@ -12,7 +12,7 @@ import click
 import pytest
 
 from shapecnn.cli import progress
-from shapecnn.cli.console import be_quiet
+from shapecnn.cli.console import be_quiet, note
 from shapecnn.cli.progress import duration, heartbeat, progress_bar
 from shapecnn.workers.progress import stage
 from tests.cli.conftest import Command
@@ -27,6 +27,25 @@ def in_command(work: Callable[[], None]) -> None:
 @pytest.fixture
 def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "INTERVAL", 0.02)
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers what was written to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def text(self) -> str:
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.getvalue())
+
+
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Make stderr a terminal of 120 columns; inside the test, because pytest replaces stderr before it."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    return terminal
 
 
 def wait_for(told: Callable[[], str], pattern: str) -> str:
@@ -111,14 +130,7 @@ def test_quiet_silences_notes_and_not_failures(command: Command, solids: Path, t
 
 
 def test_on_a_terminal_the_bar_labels_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setenv("TERM", "xterm")
+    terminal = open_terminal(monkeypatch)
 
     def work() -> None:
         with progress_bar("Indexing") as advance:
@@ -126,7 +138,7 @@ def test_on_a_terminal_the_bar_labels_its_numbers(monkeypatch: pytest.MonkeyPatc
             advance(3, 50)
 
     in_command(work)
-    told = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    told = terminal.text()
     assert "3 of 50 shapes" in told
     assert "?" not in told
 
@@ -151,3 +163,56 @@ def test_bytes_are_shown_in_megabytes() -> None:
     stage = progress._Stage("modelnet40", "bytes")
     stage.update(1_500_000, 400_000_000)
     assert stage.counts() == "1.5 of 400.0 MB"
+
+
+def test_a_message_stands_above_the_bar_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+
+    def work() -> None:
+        with progress_bar("Training", "steps") as advance:
+            advance(3, 50)
+            note("epoch 1 of 2")
+            advance(50, 50)
+
+    in_command(work)
+    assert re.search(r"\repoch 1 of 2\n", terminal.text())
+
+
+def test_named_stages_are_shown_at_a_terminal_below_the_bar_around_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+
+    def work() -> None:
+        with stage("Checking the files [of mine]\x1b[2J", "files") as advance:
+            advance(2, 4)
+        with progress_bar("Drawing") as outer, stage("Listing"):
+            outer(1, 2)
+            wait_for(terminal.text, r"Drawing .*1 of 2 shapes.*\n.*Listing .* 1 s so far")
+
+    in_command(work)
+    assert re.search(r"Checking the files \[of mine\]\\x1b\[2J .*2 of 4 files", terminal.text())
+
+
+def test_no_stage_is_shown_when_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+
+    def work() -> None:
+        be_quiet()
+        with stage("Listing") as advance, progress_bar("Drawing"):
+            advance(1, 2)
+
+    in_command(work)
+    assert terminal.text() == ""
+
+
+def test_data_for_a_pipe_are_not_turned_to_the_terminal_of_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    data = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", data)
+
+    def work() -> None:
+        with progress_bar("Drawing"):
+            print("data")
+
+    in_command(work)
+    assert data.getvalue() == "data\n"
+    assert "data" not in terminal.text()

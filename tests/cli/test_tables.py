@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from shapecnn.cli.tables import size, table
+from shapecnn.cli.tables import size, table, titled, wrapped
 from tests.cli.conftest import Command
 
 ROWS = [["mug", "3"], ["chair [red]", "12"], ["a\x1b[2Jb", "7"]]
@@ -49,3 +49,33 @@ def test_sizes_are_short() -> None:
     assert [size(count) for count in (1, 999, 1000, 2_500_000, 3_000_000_000)] == [
         "1 byte", "999 bytes", "1.0 kB", "2.5 MB", "3.0 GB"
     ]  # fmt: skip
+
+
+def test_titles_of_figures_are_printed_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [["model", "mAP"], ["a run", "9.0 %"], ["b", "10.0 %"]]
+    assert titled(rows) == ["model  mAP", "a run  9.0 %", "b      10.0 %"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    header, _, *lines = titled(rows)
+    assert header.split() == rows[0]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_an_indented_table_is_no_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert table(ROWS[:1], indent=2) == ["  mug  3"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = table([["a", "word " * 20]], ["b", "c"], indent=2)
+    assert max(map(len, lines)) <= 40
+    assert all(line.startswith("  ") for line in lines)
+
+
+def test_sentences_are_broken_between_words_for_people_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = "  " + " ".join(["word"] * 20)
+    assert wrapped([sentence]) == [sentence]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = wrapped([sentence, "  short   text"])
+    assert max(map(len, lines)) <= 40
+    assert all(line.startswith("  word") for line in lines[:-1])
+    assert " ".join(lines[:-1]).split() == sentence.split()
+    assert lines[-1] == "  short   text"  # as it was

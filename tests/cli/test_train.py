@@ -14,7 +14,7 @@ import yaml
 
 from shapecnn.cli import console
 from shapecnn.models.calibration import Calibration
-from tests.cli.conftest import SCHEMAS, Command
+from tests.cli.conftest import SCHEMAS, Command, cells
 from tests.evaluations import write_splits
 from tests.solids import contents
 from tests.training.data import VIEWS, collection, pictures, stage, write_artefacts
@@ -387,3 +387,30 @@ def test_steps_that_cannot_be_found(
 def test_steps_need_a_config_and_data(config: Path, views: Path, command: Command) -> None:
     assert "Missing argument 'CONFIG'" in command("train", "--find-step", "--data", views).stderr
     assert "Missing option '--data'" in command("train", config, "--find-step").stderr
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_a_table_of_the_validation(
+    config: Path, views: Path, tmp_path: Path, command: Command
+) -> None:
+    out = tmp_path / "run"
+    answer = command("train", config, "--data", views, "--out", out, "--json").json("train")
+    lines = command("train", "--resume", out).stdout.splitlines()
+    assert lines[0].startswith("Already finished, nothing to do: 2 epochs in ")
+    table = cells(lines)
+    start = table.index(["validation on 5 held-out shapes", "result"])
+    names = ["mean class accuracy", "accuracy", "macro mAP", "mAP", "loss"]
+    measured = {
+        name.replace("mAP_macro", "macro mAP").replace("_", " "): value for name, value in answer["validation"].items()
+    }
+    assert [row[0] for row in table[start + 2 :]] == [name for name in names if measured[name] is not None]
+    assert ["accuracy", f"{answer['validation']['accuracy']:.1%}"] in table
+
+
+@pytest.mark.usefixtures("screen")
+def test_steps_are_drawn_at_a_terminal(config: Path, views: Path, command: Command) -> None:
+    words = ["train", config, "--data", views, "--find-step", "--epochs-per-step", 1]
+    lines = command(*words).stdout.splitlines()
+    assert lines[1].split() == ["learning", "rate", "training", "loss", "validation", "loss", "accuracy"]
+    assert {*lines[2]} == {"─"}
+    assert sum(line.endswith("best") for line in lines) == 1

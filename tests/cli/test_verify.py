@@ -14,7 +14,7 @@ from shapecnn.models.model import resolve_model
 from shapecnn.report.evaluation import write_report
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.workers.pool import Workers
-from tests.cli.conftest import Command, Run
+from tests.cli.conftest import Command, Run, cells
 from tests.evaluations import write_artefacts, write_splits
 from tests.runs import VOXRESNET, write_run
 from tests.sealing import forge, reseal
@@ -232,3 +232,23 @@ def test_a_collection_is_compared_with_artefacts_and_indexes_only(
 def test_a_path_that_does_not_exist_is_reported(tmp_path: Path, command: Command) -> None:
     done = command("verify", tmp_path / "no")
     assert (done.status, f"{tmp_path / 'no'} does not exist. Give the folder of artefacts" in done.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_a_table_of_folders_and_one_of_findings(
+    tmp_path: Path, copy: Callable[[str], Path], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {name: len(stored(copy(name))) - 1 for name in ("run", "grids")}  # all but SHA256SUMS
+    monkeypatch.chdir(tmp_path)
+    Path("run/model.safetensors").unlink()
+    done = command("verify", "run", "grids")
+    assert done.status == 1
+    table = cells(done.stdout.splitlines())
+    assert table[0] == ["folder", "kind", "files", "result"]
+    assert [row[:3] for row in table if row[0] in ("run", "grids")] == [
+        ["run", "run", str(files["run"])],
+        ["grids", "artefacts", str(files["grids"])],
+    ]
+    assert [row[3] for row in table if row[0] == "grids"] == ["good"]
+    assert ["fault", "what is wrong"] in table
+    assert any(row[0] == "missing" and "model.safetensors" in row[1] for row in table)
