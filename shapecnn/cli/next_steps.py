@@ -19,6 +19,9 @@ GRIDS, VIEWS = "shapenets-modelnet10", "mvcnn-psb"
 """Configs that are suggested for voxel grids and for views; docs/training.md says why these."""
 
 
+_OTHERS = "PART...", "OUT"  # placeholders for the other parts and the merged folder
+
+
 def suggest(*words: object) -> None:
     """Print the command to run next on stderr, as ``Next: shapecnn …``; see :func:`is_wanted`.
 
@@ -48,6 +51,9 @@ def suggest_for_artefacts(out: Path, collection: Path | None = None) -> None:
     from shapecnn import open_artefacts
 
     artefacts = open_artefacts(out)
+    if _is_part(out):
+        suggest("merge", out, *_OTHERS)
+        return
     train = [entry for entry in artefacts.entries if entry.split == "train" and entry.label is not None]
     if len({entry.label for entry in train}) > 1:
         config = GRIDS if artefacts.settings["kind"] == "voxels" else VIEWS
@@ -113,6 +119,9 @@ def suggest_for_index(index: Path) -> None:
         return
     from shapecnn.search.index import read_shapes
 
+    if _is_part(index):
+        suggest("merge", index, *_OTHERS)
+        return
     shapes = read_shapes(index)[2]
     if not shapes:
         return
@@ -150,6 +159,13 @@ def beside(path: Path, name: str) -> str:
     """
     stem = path.with_suffix("") if path.suffix.lower() in (".zip", ".csv") else path
     return str(stem.with_name(f"{stem.name}-{name}")) if stem.name else name
+
+
+def _is_part(folder: Path) -> bool:
+    """Return whether a folder that shapecnn wrote holds a shard of a collection."""
+    from shapecnn.meshes.shards import read_part
+
+    return read_part(folder, "") is not None
 
 
 def _up(up: object) -> tuple[str, ...]:

@@ -97,9 +97,7 @@ def write_signed(path: Path, content: bytes, overwrite: bool = False) -> None:
     write_file(path, content + f"<!-- written by shapecnn, {sha256(content)} -->\n".encode(), overwrite)
 
 
-def write_file(
-    path: Path, content: bytes, overwrite: bool = False, is_own: Callable[[bytes], bool] = is_page
-) -> None:
+def write_file(path: Path, content: bytes, overwrite: bool = False, is_own: Callable[[bytes], bool] = is_page) -> None:
     """Write bytes to a regular file (atomically), a pipe or a device.
 
     If a regular file is replaced, the new file gets the permissions of the old file.
