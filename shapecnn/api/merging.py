@@ -16,7 +16,6 @@ from shapecnn.search.merging import merge_indexes
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.publishing import published
 from shapecnn.storage.unfinished import WORK
-from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
 
 _REMEDY = "Put it back from a copy, or run the command that made this part once more, with --overwrite."
@@ -49,7 +48,6 @@ def merge(
     out: str | Path,
     *,
     overwrite: bool = False,
-    workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
     command: str = "shapecnn merge PART... OUT",
 ) -> Merged:
@@ -62,8 +60,7 @@ def merge(
         parts: Folders that :func:`prepare` or :func:`update_index` made with ``shard``, at least one for each shard.
         out: Folder to write the merged artefacts or the merged index to.
         overwrite: Whether to replace results made with other settings, and files that shapecnn did not write.
-        workers: Number of processes that copy views or voxel grids.
-        progress: Callback that receives the number of finished shapes, or of parts of an index, and the number of all.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
         command: Command line that error messages suggest for making ``out``.
 
     Returns:
@@ -103,9 +100,7 @@ def merge(
     if kind_of(folders[0]) == "index":
         total, failures = merge_indexes(described, out, command=command, overwrite=overwrite, progress=progress)
         return Merged("index", shards, len(folders), total, failures, time.monotonic() - started)
-    made = merge_artefacts(
-        described, out, command=command, overwrite=overwrite, workers=as_workers(workers), progress=progress
-    )
+    made = merge_artefacts(described, out, command=command, overwrite=overwrite, progress=progress)
     kind = open_artefacts(out).settings["kind"]
     total = made.written + made.skipped
     return Merged(kind, shards, len(folders), total, made.failures, time.monotonic() - started)

@@ -21,7 +21,6 @@ from shapecnn.meshes.shards import Part, different, require_members, require_tot
 from shapecnn.settings.base import Settings
 from shapecnn.settings.views_and_grids import input_settings, require_same
 from shapecnn.storage.sealed import Sealed
-from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress, stage
 
 
@@ -117,7 +116,6 @@ def merge_artefacts(
     *,
     command: str,
     overwrite: bool = False,
-    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> Summary:
     """Merge the artefacts of all shards of a collection into one folder.
@@ -127,7 +125,6 @@ def merge_artefacts(
         out: The merged artefact folder: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
-        workers: Number of processes that copy files.
         progress: Called with the number of finished shapes and the number of all shapes.
 
     Returns:
@@ -151,7 +148,7 @@ def merge_artefacts(
     require_total(parts, len(items))
     ordered = [items[shape_id] for shape_id in sorted(items)]
     return make_artefacts(
-        ordered, out, Copier(stored), command=command, overwrite=overwrite, workers=workers, progress=progress
+        ordered, out, Copier(stored), command=command, overwrite=overwrite, workers=None, progress=progress
     )
 
 

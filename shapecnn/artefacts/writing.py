@@ -34,7 +34,7 @@ from shapecnn.storage.publishing import LOCK, exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK, WORKS, discard, write_recorded
-from shapecnn.workers import pool
+from shapecnn.workers import pool, threads
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -67,7 +67,7 @@ def make_artefacts(
     command: str,
     part: Part | None = None,
     overwrite: bool = False,
-    workers: Workers = ONE_PER_CORE,
+    workers: Workers | None = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> Summary:
     """Write the artefacts (views or voxel grids) of all shapes into a folder, and reuse files of earlier runs.
@@ -82,7 +82,8 @@ def make_artefacts(
         command: Shell command that makes ``out``; error messages quote it.
         part: Shard of a collection that ``items`` are, which is recorded in ``out``; None for a whole collection.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
-        workers: Number, time limit and memory limit of the worker processes.
+        workers: Number, time limit and memory limit of the worker processes; None to work in threads of this process,
+            if ``maker`` only copies files.
         progress: Called with the number of finished shapes and the number of all shapes.
 
     Returns:
@@ -125,7 +126,7 @@ def make_artefacts(
         current: dict[str, str] = {}
         with (
             open_journal(scratch, journal_header(settings, part)) as note,
-            closing(pool.run(make, tasks, workers)) as results,
+            closing(pool.run(make, tasks, workers) if workers else threads.run(make, tasks)) as results,
         ):
             progress(0, len(items))
             for task, outcome in results:

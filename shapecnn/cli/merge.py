@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,26 +15,19 @@ from shapecnn.cli.options import (
     json_option,
     quiet_option,
     skip_errors_option,
-    workers_options,
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
-
-if TYPE_CHECKING:
-    from shapecnn.workers.pool import Workers
 
 
 @click.command("merge")
 @click.argument("parts", nargs=-1, required=True, metavar="PART...", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @failures_option
-@workers_options
 @skip_errors_option
 @quiet_option
 @json_option
-def command(
-    parts: tuple[Path, ...], out: Path, workers: Workers, overwrite: bool, skip_errors: bool, as_json: bool
-) -> None:
+def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bool, as_json: bool) -> None:
     """Merge each PART, which render, voxelize or index made with --shard, into OUT.
 
     OUT gets the same files, byte for byte, as one run on the whole collection. The order of the parts has no effect, a
@@ -50,7 +42,7 @@ def command(
     from shapecnn import merge
 
     with progress_bar("Merging") as progress:
-        merged = merge(parts, out, overwrite=overwrite, workers=workers, progress=progress, command=command_line())
+        merged = merge(parts, out, overwrite=overwrite, progress=progress, command=command_line())
     answer = {
         "schema_version": SCHEMA_VERSION,
         "kind": merged.kind,

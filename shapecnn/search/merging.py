@@ -81,7 +81,7 @@ def merge_indexes(
         out: The merged index: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
-        progress: Called with the number of parts that were read and the number of all parts.
+        progress: Called with the number of shapes that were read and the number of all shapes.
 
     Returns:
         Number of shapes in the merged index; and path and error of each mesh that failed, in order of id.
@@ -95,13 +95,13 @@ def merge_indexes(
     """
     require_own(HEADER, out, overwrite)
     merged: _Merged | None = None
-    for done, (folder, part) in enumerate(parts.items(), start=1):
+    for folder, part in parts.items():
         index, settings = read_index(folder), index_settings(folder)
         assert settings is not None
         merged = merged or _Merged(index.record, settings.labels, folder)
         _require_same(merged, folder, index, settings.labels)
         require_members(folder, part, _add(merged, folder, index), REMEDY)
-        progress(done, len(parts))
+        progress(len(merged.items), part.shapes)
     assert merged is not None
     require_total(parts, len(merged.items))
     ordered = [merged.items[shape_id] for shape_id in sorted(merged.items)]
