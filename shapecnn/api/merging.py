@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +11,10 @@ from typing import Literal
 
 from shapecnn.artefacts.merging import merge_artefacts
 from shapecnn.artefacts.reading import open_artefacts
-from shapecnn.errors import UsageError
-from shapecnn.meshes.shards import PART, read_parts
+from shapecnn.errors import StoredDataError, UsageError
+from shapecnn.meshes.shards import read_part, read_parts
 from shapecnn.search.merging import merge_indexes
 from shapecnn.storage.kinds import kind_of, require_kind
-from shapecnn.storage.publishing import published
 from shapecnn.storage.unfinished import WORK
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -110,8 +110,12 @@ def _require_apart(folders: Sequence[Path], out: Path) -> None:
     """Raise UsageError if the merged folder is a part, or one of the two would be inside the other."""
     if not folders:
         raise UsageError("There is nothing to merge: name the folders that were made with --shard.")
-    if published(out, PART).exists() and kind_of(out) is not None:
-        raise UsageError(f"{out} is a part itself: name the folder for the merged result last, after all parts.")
+    if kind_of(out) is not None:
+        with contextlib.suppress(StoredDataError):  # a damaged folder is refused, or replaced, when it is written
+            if read_part(out, _REMEDY) is not None:
+                raise UsageError(
+                    f"{out} is a part itself: name the folder for the merged result last, after all parts."
+                )
     place = out.resolve()
     for folder in folders:
         if place.is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(place):

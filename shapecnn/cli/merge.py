@@ -65,6 +65,6 @@ def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bo
     report_failures(
         merged.failures,
         skip_errors,
-        record=out,
+        record=out / ("failures.parquet" if merged.kind == "index" else "manifest.parquet"),
         then=lambda: suggest_for_index(out) if merged.kind == "index" else suggest_for_artefacts(out),
     )

@@ -137,7 +137,7 @@ def _require_same(merged: _Merged, folder: Path, index: Index, labels: Labels) -
             f"{folder} was made with --labels {labels} and {merged.first} with --labels {merged.labels}: make all "
             f"parts with the same options."
         )
-    if not index.engine:  # no shape of this shard has features
+    if not index.shapes:  # no engine has computed anything for it
         return
     if merged.engine_of is None:
         merged.engine, merged.engine_of = index.engine, folder

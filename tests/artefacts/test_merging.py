@@ -161,7 +161,7 @@ def test_a_whole_folder_is_not_reduced_to_a_shard(
     meshes: Path, made: dict[str, tuple[Path, list[Path]]], tmp_path: Path
 ) -> None:
     whole = shutil.copytree(made["grids"][0], tmp_path / "whole")
-    with pytest.raises(MismatchError, match="whole holds a whole collection, not shard 1/3. To keep the artefacts"):
+    with pytest.raises(MismatchError, match=r"whole holds a whole collection, not shard 1/3. To keep the artefacts"):
         make(meshes, whole, shard="1/3")
     assert contents(whole) == contents(made["grids"][0])
     make(meshes, whole, shard="1/3", overwrite=True)
@@ -170,20 +170,20 @@ def test_a_whole_folder_is_not_reduced_to_a_shard(
     assert contents(whole) == contents(made["grids"][0])
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     pass
 
 
 def _stop(done: int, _total: int | None) -> None:
     if done:
-        raise _Stopped
+        raise _StoppedError
 
 
 def test_an_unfinished_part_is_continued_as_its_own_shard_only(
     meshes: Path, made: dict[str, tuple[Path, list[Path]]], tmp_path: Path
 ) -> None:
     part = tmp_path / "part"
-    with pytest.raises(_Stopped):
+    with pytest.raises(_StoppedError):
         make(meshes, part, shard="1/3", progress=_stop)
     with pytest.raises(UsageError, match="part is unfinished: run the command that makes it again"):
         shapecnn.merge([part, *made["grids"][1][1:]], tmp_path / "merged")
@@ -198,7 +198,7 @@ def test_an_interrupted_merge_publishes_nothing_and_continues(
     parts: list[Path], made: dict[str, tuple[Path, list[Path]]], tmp_path: Path
 ) -> None:
     merged = tmp_path / "merged"
-    with pytest.raises(_Stopped):
+    with pytest.raises(_StoppedError):
         shapecnn.merge(parts, merged, progress=_stop)
     assert not {"manifest.parquet", "settings.json", SUMS} & set(contents(merged))
     with pytest.raises(UsageError, match="unfinished"):
@@ -244,13 +244,13 @@ def test_other_settings_are_named(meshes: Path, parts: list[Path], tmp_path: Pat
     with pytest.raises(MismatchError, match=r"other was made with other settings \(padding is 2 there and 1 here\)"):
         shapecnn.merge([parts[0], other, parts[2]], tmp_path / "merged")
     views = make(meshes, tmp_path / "views", VIEWS, shard="2/3")
-    with pytest.raises(MismatchError, match="views was made with other settings .*kind is 'views' there"):
+    with pytest.raises(MismatchError, match=r"views was made with other settings .*kind is 'views' there"):
         shapecnn.merge([parts[0], views, parts[2]], tmp_path / "merged")
 
 
 def test_another_layout_is_named(made: dict[str, tuple[Path, list[Path]]], tmp_path: Path) -> None:
     mixed = [made["sheets"][1][0], made["files"][1][1], made["files"][1][2]]
-    with pytest.raises(MismatchError, match="2 was made with --layout files and .*1 with --layout sheet"):
+    with pytest.raises(MismatchError, match=r"2 was made with --layout files and .*1 with --layout sheet"):
         shapecnn.merge(mixed, tmp_path / "merged")
 
 
@@ -279,7 +279,7 @@ def test_a_shape_in_the_wrong_part_is_refused(parts: list[Path], tmp_path: Path)
     """Nothing that shapecnn writes: the table of one part in place of that of another."""
     shutil.copyfile(parts[0] / "manifest.parquet", parts[1] / "manifest.parquet")
     reseal(parts[1])
-    with pytest.raises(StoredDataError, match="2 holds .*, which does not belong to shard 2/3"):
+    with pytest.raises(StoredDataError, match=r"2 holds .*, which does not belong to shard 2/3"):
         shapecnn.merge(parts, tmp_path / "merged")
 
 
@@ -300,7 +300,7 @@ def test_the_merged_folder_is_named_last(parts: list[Path], tmp_path: Path) -> N
             shapecnn.merge(parts, out)
     with pytest.raises(UsageError, match="nothing to merge"):
         shapecnn.merge([], tmp_path / "merged")
-    with pytest.raises(UsageError, match="There is no folder of artefacts at .*nowhere. Name the parts"):
+    with pytest.raises(UsageError, match=r"There is no folder of artefacts at .*nowhere. Name the parts"):
         shapecnn.merge([*parts, tmp_path / "nowhere"], tmp_path / "merged")
 
 

@@ -1,4 +1,4 @@
-"""The examples of docs/scale.md run as they stand: the loop, tasks of the SLURM array, and pods of the Kubernetes job."""
+"""The examples of docs/scale.md run as they stand: the loop, a task of the SLURM array, pods of the Kubernetes job."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def here(tmp_path: Path) -> Path:
         write_box(tmp_path / "meshes" / f"class{number % 2}" / f"{number}.off", 1, 1, 1 + number)
     script = tmp_path / "bin" / "shapecnn"
     script.parent.mkdir()
-    script.write_text(
-        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -P -m shapecnn "$@"\n'
-    )
+    python = f"PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -P -m shapecnn"
+    script.write_text(f'#!/bin/sh\n{python} "$@"\n')
     script.chmod(0o755)
     return tmp_path
 

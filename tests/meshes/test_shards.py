@@ -165,7 +165,7 @@ def test_missing_shards_are_named_as_sbatch_takes_them(there: tuple[int, ...], m
 
 def test_a_long_list_of_missing_shards_is_cut(tmp_path: Path) -> None:
     folders = [write_part(tmp_path / str(number), f"{number}/404") for number in range(1, 404, 2)]
-    with pytest.raises(UsageError, match="Shards 2,4,.*,200 and 102 more ranges of 404 are missing"):
+    with pytest.raises(UsageError, match=r"Shards 2,4,.*,200 and 102 more ranges of 404 are missing"):
         read_parts(folders, "")
 
 

@@ -152,7 +152,7 @@ def test_an_index_is_not_reduced_to_a_shard(
     meshes: Path, voxels_run: Path, made: tuple[Path, list[Path]], tmp_path: Path
 ) -> None:
     whole = shutil.copytree(made[0], tmp_path / "whole")
-    with pytest.raises(MismatchError, match="holds a whole collection, not shard 1/2. To keep the index"):
+    with pytest.raises(MismatchError, match=r"holds a whole collection, not shard 1/2. To keep the index"):
         index(meshes, whole, voxels_run, "1/2")
     assert contents(whole) == contents(made[0])
     index(meshes, whole, voxels_run, "1/2", overwrite=True)
@@ -175,7 +175,7 @@ def test_an_unfinished_part_is_continued_as_its_own_shard_only(
             index(meshes, part, voxels_run, "1/2")
     with pytest.raises(UsageError, match="part is unfinished: run the command that makes it again"):
         shapecnn.merge([part, made[1][1]], tmp_path / "merged")
-    with pytest.raises(MismatchError, match="The unfinished index in .*part holds shard 1/2 of a collection"):
+    with pytest.raises(MismatchError, match=r"The unfinished index in .*part holds shard 1/2 of a collection"):
         index(meshes, part, voxels_run, "2/2")
     index(meshes, part, voxels_run, "1/2")
     assert contents(part) == contents(made[1][0])
@@ -202,7 +202,7 @@ def test_what_does_not_fit_is_named(meshes: Path, voxels_run: Path, parts: list[
     with pytest.raises(MismatchError, match="other ids, labels or splits than in"):
         shapecnn.merge([parts[0], tmp_path / "other"], merged)
     forge(tmp_path / "other", PART, lambda part: part | json.loads((parts[1] / PART).read_text()))
-    with pytest.raises(MismatchError, match="other was made with --labels none and .*1 with --labels auto"):
+    with pytest.raises(MismatchError, match=r"other was made with --labels none and .*1 with --labels auto"):
         shapecnn.merge([parts[0], tmp_path / "other"], merged)
     grids = tmp_path / "grids"
     shapecnn.prepare(meshes, grids, shapecnn.VoxelSettings(), shard="2/2", workers=1)
