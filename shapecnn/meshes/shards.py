@@ -101,7 +101,7 @@ class Part(Settings):
     """
 
     number: int = Field(ge=1)
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=999_999)  # what Shard.parse accepts
     shapes: int = Field(ge=0)
     collection: str = Field(pattern="^[0-9a-f]{64}$")
     version: str
