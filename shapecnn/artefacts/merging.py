@@ -167,7 +167,8 @@ def _collect(artefacts: Artefacts, part: Part, items: dict[str, PartItem]) -> No
 def _require_same_settings(stored: dict[str, Any], artefacts: Artefacts, first: Path) -> None:
     """Raise MismatchError unless the artefacts of a part have the settings of the first part."""
     remedy = f"The values here are those of {first}: make all parts with the same options."
-    require_same(input_settings(stored).to_json(), artefacts.settings, str(artefacts.folder), remedy)
+    settings = {key: value for key, value in artefacts.settings.items() if key not in ("schema_version", "layout")}
+    require_same(input_settings(stored).to_json(), settings, str(artefacts.folder), remedy)
     layouts = artefacts.settings.get("layout"), stored.get("layout")
     if layouts[0] != layouts[1]:
         raise MismatchError(
