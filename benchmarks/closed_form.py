@@ -44,7 +44,7 @@ class Judged:
     def __init__(self, scores: Tensor, features: Tensor, labels: NDArray[np.int64]) -> None:
         self.labels = labels
         self.right = (scores.argmax(dim=1).numpy() == labels).astype(np.float64)
-        self.precision, self._feature_precision = (_precisions(x, labels) for x in (scores.softmax(dim=1), features))
+        self.precision, self._feature_precision = (precisions(x, labels) for x in (scores.softmax(dim=1), features))
 
     def figures(self) -> dict[str, float]:
         values = (self.right, self.precision, self._feature_precision)
@@ -54,7 +54,8 @@ class Judged:
         return dict(zip(FIGURES, (mca, accuracy, macro, mean, macro_feature, mean_feature), strict=True))
 
 
-def _precisions(features: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def precisions(features: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The average precision of each of N shapes as a query among the others, (N,); NaN if no other has its class."""
     found = mvcnn(np.ascontiguousarray(features.numpy(), np.float32), [str(label) for label in labels])
     return np.array([np.nan if each is None else each for each in found.average_precisions])
 

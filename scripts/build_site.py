@@ -5,8 +5,8 @@
 The pages of ``docs/`` are copied to ``build/site-pages/`` with README.md, CONTRIBUTING.md and CHANGELOG.md, and
 Sphinx makes the site (``build/site/``) of the copies, with the settings of docs/conf.py. A copy differs from its page
 in three ways: links between pages follow the pages; a link to another file of the repository leads to a copy of this
-file; a link to a folder becomes plain text, or leads to the repository if the environment variable
-``SHAPECNN_REPOSITORY`` has its address.
+file, which is a page outside the navigation if it is Markdown; a link to a folder becomes plain text, or leads to the
+repository if the environment variable ``SHAPECNN_REPOSITORY`` has its address.
 
 The navigation is that of docs/README.md: its sections and, in their order, the pages that they link. A warning is an
 error.
@@ -112,9 +112,14 @@ def write_pages(target: Path, root: Path = ROOT) -> None:
     places = pages(root)
 
     def copy(path: str) -> None:
+        if not (root / path).exists():
+            return  # Sphinx names the page with the broken link
         place = target / path.removeprefix("docs/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / path, place)
+        if place.suffix == ".md":
+            place.write_text(f"---\norphan: true\n---\n\n{(root / path).read_text()}")
+        else:
+            shutil.copyfile(root / path, place)
 
     for page, place in places.items():
         text = (root / page).read_text()

@@ -19,6 +19,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -184,17 +185,15 @@ def recognition(records: list[dict[str, Any]]) -> str:
         repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
         shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
         means = [_spread(summary[name]) if name in summary else "" for name in _RECOGNIZED]
-        minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
         apart = "near copies" if figures.get("groups") == "near" else "identical shapes"
         held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}, {apart} on one side"
-        lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
+        lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means])
         if test is not None:
             ends = test["intervals"]
             ends.setdefault("mAP_scores", ends.get("mAP"))  # its name in measurements before those of macro mAP
             means = [_between(test[name], ends[name]) if name in test else "" for name in _RECOGNIZED]
-            minutes = f"{test['train_seconds'] / 60:.0f} min"
-            lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
-    return _markdown(["config", "data", "measured on", *_RECOGNIZED.values(), "training time"], lines)
+            lines.append(["", "", f"test: {test['shapes']} shapes, once", *means])
+    return _markdown(["config", "data", "measured on", *_RECOGNIZED.values()], lines)
 
 
 _RECOGNIZED = {
@@ -421,6 +420,50 @@ def limits(record: dict[str, Any]) -> str:
     return f"{_markdown(headings, lines)}\n\n{messages}"
 
 
+def serving(record: dict[str, Any]) -> str:
+    """Return a column for each index; what is not measured stays empty."""
+    columns = record["figures"]["rows"]
+
+    def line(title: str, cell: Callable[[dict[str, Any]], str]) -> list[str]:
+        return [title, *(cell(row) for row in columns)]
+
+    def seconds(value: float) -> str:
+        return f"{value:.1f} s" if value < 100 else f"{value / 60:.0f} min"
+
+    def scrolled(row: dict[str, Any]) -> str:
+        frames = row["medians"]["scrolling"]
+        return f"{frames['frames_a_second']:.0f} frames/s, longest {frames['longest_ms']:.0f} ms"
+
+    def busy(row: dict[str, Any]) -> str:
+        return " + ".join(f"{row['medians']['pictured_cpu'][part]:.1f} s" for part in ("server", "workers", "page"))
+
+    def spent(row: dict[str, Any]) -> str:
+        computed = row["computed"]
+        if computed is None:
+            return ""
+        return f"{seconds(computed['seconds'])}, {seconds(computed['cpu_seconds'])} of CPU time"
+
+    lines = [
+        line("size of the index", lambda row: f"{row['index_mb'] / 1000:.1f} GB"),
+        line("command to address", lambda row: seconds(row["medians"]["ready"])),
+        line("… CPU time", lambda row: seconds(row["medians"]["ready_cpu"])),
+        line("opening to the first picture", lambda row: seconds(row["medians"]["first_picture"])),
+        line("opening to all pictures in sight", lambda row: seconds(row["medians"]["pictured"])),
+        line("… CPU time of the server, its workers and the page", busy),
+        line("the same, on the very first visit", lambda row: seconds(row["first"]["pictured"])),
+        line("first click on a shape to its results", lambda row: seconds(row["medians"]["clicks"][0]["results"])),
+        line("later click on a shape to its results", lambda row: seconds(row["medians"]["clicks"][-1]["results"])),
+        line("… and their pictures", lambda row: seconds(row["medians"]["clicks"][-1]["pictured"])),
+        line("scrolling at 3,000 pixels a second", scrolled),
+        line("jump in the list to its pictures", lambda row: seconds(median(row["medians"]["jumps"]))),
+        line("opening of the map to its points", lambda row: "" if row["map"] is None else seconds(median(row["map"]))),
+        line("computing the map, once", spent),
+        line("memory of the server", lambda row: f"{row['medians']['server']['own_mb'] / 1000:.1f} GB"),
+        line("memory of the page", lambda row: f"{row['medians']['browser']['heap_mb']:.0f} MB"),
+    ]
+    return _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], lines)
+
+
 def _spread(figure: dict[str, float]) -> str:
     spread = "" if figure["std"] is None else f" ± {100 * figure['std']:.1f}"
     return f"{100 * figure['mean']:.1f}{spread}%"
@@ -435,7 +478,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
         *(recognition, validation, closed_form, ablation, finetuning, ladder, descriptors),
-        *(faults, fuzz, soak, limits),
+        *(faults, fuzz, soak, limits, serving),
     )
 }
 TABLES["faults-full"] = faults

@@ -1,8 +1,9 @@
 """Draw the pictures of README.md and ``docs/`` anew, by shapecnn itself, from generated shapes.
 
-    python scripts/pictures.py [NAME …] [--out FOLDER] [--per-class N]
+    python scripts/pictures.py [NAME …] [--demo FOLDER] [--out FOLDER] [--per-class N]
 
-The names are those of the files in docs/pictures without ``.png``; by default all are drawn. Chromium takes the
+The names are those of the files in docs/pictures without ``.png``; by default all are drawn. They show what
+``shapecnn demo`` makes. It runs first, unless ``--demo`` names the folder of one that has ended. Chromium takes the
 pictures of pages. ``ladder.png`` is not drawn here, because it shows a measurement: ``make ladder-psb`` draws it.
 """
 
@@ -15,97 +16,197 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 import shapecnn
-from shapecnn.api.indexes import answers_page
-from shapecnn.sources.shapes import write_collection
 
 ROOT = Path(__file__).resolve().parent.parent
-MUG = "mug/test/mug_{:03}.off"  # the last shape of its class
+WIDTH = 800  # pixels: about what GitHub shows without scaling, and two full rows of views on the page of serve
+PER_CLASS = 11  # shapes: few, so that a demo takes a minute; the mug that it then searches with shows its handle
+PATIENCE = 600_000  # milliseconds: WebGL without a GPU is slow
+BROWSER_OPTIONS = [
+    *("--no-sandbox", "--hide-scrollbars", "--disable-gpu"),
+    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"),
+]
 
 
-def sheet(meshes: Path, per_class: int, target: Path) -> None:
+def sheet(demo: Path, target: Path) -> None:
     """The twelve views of a mug."""
-    shapecnn.draw_views(meshes / MUG.format(per_class)).save(target)
+    shapecnn.draw_views(mug(demo)).save(target)
 
 
-def classes(meshes: Path, _: int, target: Path) -> None:
+def classes(demo: Path, target: Path) -> None:
     """One view of a shape of each class, in two rows."""
     settings = shapecnn.ViewSettings(size=140)
-    firsts = [sorted(folder.rglob("*.off"))[0] for folder in sorted(meshes.iterdir()) if folder.is_dir()]
+    firsts = sorted((demo / "meshes").glob("*/train/*_002.off"))
     views = [shapecnn.draw_views(path, settings).pictures[1] for path in firsts]
     half = len(views) // 2
     Image.fromarray(np.vstack([np.hstack(views[:half]), np.hstack(views[half:])])).save(target)
 
 
-def answer(_: Path, per_class: int, target: Path) -> None:
-    """The page of answers to a mug, found without training."""
-    shapecnn.update_index(".", "../index")
-    answers = shapecnn.open_index("../index").query(MUG.format(per_class), k=12)
-    photograph(answers_page(answers), target, 1108, 592)
+def answer(demo: Path, target: Path) -> None:
+    """The page of answers to a mug, to the fourth answer."""
+    text = (
+        (demo / "answer.html").read_text().replace(f"{demo.resolve().parent}/", "")
+    )  # names no folder of this machine
+    with browsing(width=1100, height=738) as page:
+        page.set_content(text)
+        photograph(page, target)
 
 
-def explain(meshes: Path, per_class: int, target: Path) -> None:
+def report(demo: Path, target: Path) -> None:
+    """What a network confuses, as the report on it shows it: as a matrix, and as pictures of the first two classes."""
+    with browsing(width=1100, height=1024) as page:
+        page.goto((demo / "mvcnn-report" / "report.html").resolve().as_uri())
+        heading = page.locator("h2", has_text="Confusion").first
+        page.evaluate("(y) => scrollTo(0, y)", heading.bounding_box()["y"] - 20)
+        photograph(page, target)
+
+
+def explain(demo: Path, target: Path) -> None:
     """The two views of a mug that support its class most, as the page of ``explain`` shows them."""
-    views = meshes.parent / "views"
-    shapecnn.prepare(meshes, views)
-    folds = {"validation.folds": 5 if per_class >= 8 else 2}
-    shapecnn.train("demo-mvcnn", views, meshes.parent / "run", settings=folds)
-    page = shapecnn.explain(str(meshes.parent / "run"), MUG.format(per_class)).page()
-    cards = re.findall(r"<figure>.*?</figure>", page, re.DOTALL)
-    strongest = sorted(cards, key=lambda card: -float(re.findall(r'class="score"[^>]*>([-+][\d.]+)', card)[0]))[:2]
-    head = page[: page.index("<body>")]
-    grid = f'<body style="margin: 8px; max-width: none"><div class="grid">{"".join(strongest)}</div></body></html>'
-    photograph(head + grid, target, 483, 257)
+    with browsing(width=600, height=400) as page:
+        page.set_content(shapecnn.explain(str(demo / "mvcnn-run"), str(mug(demo))).page())
+        page.evaluate(TWO_STRONGEST)
+        photograph(page, target, height=page.locator(".grid").bounding_box()["height"] + 16)
 
 
-def photograph(page: str, target: Path, width: int, height: int) -> None:
-    """Write the top of a page as a picture."""
-    browser = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+TWO_STRONGEST = """
+const grid = document.querySelector(".grid"), score = (card) => parseFloat(card.querySelector(".score").textContent);
+grid.replaceChildren(...[...grid.children].sort((a, b) => score(b) - score(a)).slice(0, 2));
+grid.style.gridTemplateColumns = "1fr 1fr";
+document.body.replaceChildren(grid);
+Object.assign(document.body.style, { margin: "8px", padding: "0", maxWidth: "none" });
+"""
+
+
+def serve(demo: Path, target: Path) -> None:
+    """The page of ``serve``, after a search with a mug: the shape, its class, its views, and the results."""
+    with served(demo) as address, browsing(height=1600) as page:  # high, so that the pictures of all results are loaded
+        page.goto(address)
+        page.wait_for_selector("html[data-ready]")
+        page.set_input_files("#files", str(mug(demo)))
+        for drawn in ("#stage canvas", "#views .spoke", "#results .card"):
+            page.wait_for_selector(drawn)
+        wait_until(page, "[...document.querySelectorAll('#results img')].slice(0, 5).every((each) => each.complete)")
+        page.wait_for_timeout(2000)  # for the first frames of the 3D viewer
+        result = page.locator("#results li").first.bounding_box()
+        photograph(page, target, height=result["y"] + result["height"] + 4)
+
+
+def serve_map(demo: Path, target: Path) -> None:
+    """The map of ``serve``, with the pointer on the lowest shape, whose thumbnail then hides few others."""
+    with served(demo) as address, browsing(height=640) as page:
+        page.goto(f"{address}#map")
+        page.wait_for_selector("html[data-ready]")
+        wait_until(page, "document.getElementById('map-note').textContent !== ''")
+        if page.is_visible("#map-make"):
+            page.click("#map-make")
+        page.wait_for_selector("#plane[data-ready]")
+        points = page.request.get(f"{address}api/map/points").body()
+        places = np.frombuffer(points, np.float32, len(points) // 12).reshape(-1, 2)  # the rest are rows and colours
+        x, y = places[places[:, 1].argmin()].tolist()
+        plane = page.locator("#plane").bounding_box()
+        scale = min(plane["width"], plane["height"]) / 2.15  # as in shapecnn/web/static/map.js
+        page.mouse.move(plane["x"] + plane["width"] / 2 + scale * x, plane["y"] + plane["height"] / 2 - scale * y)
+        page.wait_for_selector("#hover figcaption:not(:empty)")
+        wait_until(page, "document.querySelector('#hover img').naturalWidth > 0")
+        photograph(page, target)
+
+
+PICTURES: dict[str, Callable[[Path, Path], None]] = {
+    function.__name__: function for function in (serve, serve_map, sheet, classes, answer, report, explain)
+}
+
+
+def mug(demo: Path) -> Path:
+    """Return the mug that ``demo`` searches with."""
+    return sorted((demo / "meshes" / "mug" / "test").iterdir())[0]
+
+
+@contextmanager
+def served(demo: Path) -> Iterator[str]:
+    """Serve the index of a demo, and yield the address of the page."""
+    words = ["serve", str(demo / "index"), "--model", str(demo / "mvcnn-run"), "--port", "0"]
+    process = subprocess.Popen([sys.executable, "-P", "-m", "shapecnn", *words], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        told = ""
+        for line in process.stderr:  # notes may come before the address
+            if found := re.match(r"Open (http://\S+)", line):
+                yield found[1]
+                return
+            told += line
+        sys.exit(f"shapecnn {' '.join(words)} did not start: {told}")
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@contextmanager
+def browsing(height: int, width: int = WIDTH) -> Iterator[Any]:
+    """Open an empty page in a window of a size in pixels. Nothing moves in it, so that a picture is always the same."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        sys.exit("The pictures of pages need playwright: pip install -e '.[dev]'")
+    browser = os.environ.get("CHROMIUM") or next(filter(None, [shutil.which(each) for each in BROWSERS]), None)
     if browser is None:
         sys.exit("The pictures of pages need Chromium: install it, or set CHROMIUM to its path.")
-    with tempfile.TemporaryDirectory() as scratch:
-        (file := Path(scratch) / "page.html").write_text(page)
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--hide-scrollbars",
-            f"--user-data-dir={scratch}/user",
-        ]
-        options += [f"--window-size={width},{height}", f"--screenshot={target}", file.as_uri()]
-        subprocess.run([browser, *options], check=True, capture_output=True, timeout=300)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=BROWSER_OPTIONS, timeout=PATIENCE)
+        page = chromium.new_page(
+            viewport={"width": width, "height": height}, color_scheme="light", reduced_motion="reduce"
+        )
+        page.set_default_timeout(PATIENCE)
+        yield page
+        chromium.close()
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def wait_until(page: Any, condition: str) -> None:
+    """Wait until an expression is true in a page. Playwright's own function needs eval, which the page forbids."""
+    while not page.evaluate(condition):
+        page.wait_for_timeout(200)
+
+
+def photograph(page: Any, target: Path, height: float | None = None) -> None:
+    """Write what is in the window, or its upper part of a height in pixels, as a picture of at most 256 colours."""
+    size = page.viewport_size
+    page.screenshot(path=target, clip={"x": 0, "y": 0, "width": size["width"], "height": height or size["height"]})
     with Image.open(target) as picture:
-        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(target, optimize=True)
-
-
-PICTURES: dict[str, Callable[[Path, int, Path], None]] = {
-    function.__name__: function for function in (sheet, classes, answer, explain)
-}
+        framed = ImageOps.expand(picture.convert("RGB"), border=1, fill="#c9d0d8")  # on white pages its edges are lost
+    framed.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the pictures of README.md and docs/ by shapecnn itself.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)}; all by default")
+    parser.add_argument("--demo", type=Path, help="folder of a demo that has ended; by default one runs first")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
-    parser.add_argument("--per-class", type=int, default=40, help="number of generated shapes of each class")
+    parser.add_argument("--per-class", type=int, default=PER_CLASS, help="number of generated shapes of each class")
     options = parser.parse_args()
     if unknown := set(options.names) - PICTURES.keys():
         parser.error(f"no picture is called {', '.join(sorted(unknown))}")
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        meshes = Path(scratch) / "meshes"
-        write_collection(meshes, per_class=options.per_class)
-        os.chdir(meshes)  # so that the pages name no folder of this machine
+        folder = Path(scratch, "demo") if options.demo is None else options.demo.resolve()
+        os.chdir(folder.parent)  # so that the pages name no folder of this machine
+        demo = Path(folder.name)
+        if options.demo is None:
+            words = ["demo", str(demo), "--per-class", str(options.per_class)]
+            subprocess.run([sys.executable, "-P", "-m", "shapecnn", *words], check=True)
         for name in options.names or PICTURES:
-            PICTURES[name](meshes, options.per_class, out / f"{name}.png")
+            PICTURES[name](demo, out / f"{name}.png")
             print(out / f"{name}.png")
 
 

@@ -33,6 +33,7 @@ SECTIONS = {
     "Evaluation": ("evaluate", "compare", "EvaluationSettings", "Evaluation", "Comparison", "ClassPrior"),
     "Looking inside": ("explain", "Explanations", "Explanation", "learned_filters", "LearnedFilters"),
     "The ladder": ("climb_ladder", "Ladder"),
+    "Paths and cards": ("describe", "Description", "model_card"),
 }  # fmt: skip
 _TITLES = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples")
 
@@ -109,7 +110,7 @@ def _signature(name: str, thing: Any) -> str:
     if first_named is not None and not any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters):
         words.insert(first_named, "*")
     line = f"{name}({', '.join(words)}){arrow}"
-    if len(line) > 110:
+    if len(line) > 88:  # what the site shows without scrolling
         line = f"{name}(\n" + "".join(f"    {word},\n" for word in words) + f"){arrow}"
     return f"```python\n{line}\n```\n"
 

@@ -27,7 +27,7 @@ _FROM = "name of the definition"  # of a schema that was given by $ref
 
 
 class UndescribedKeyError(Exception):
-    """A key of a schema has no description, neither by itself nor by the definition that it refers to."""
+    """A schema has no description, or a key of it has none, neither by itself nor by the definition it refers to."""
 
 
 def schema_reference(folder: Path) -> str:
@@ -35,6 +35,8 @@ def schema_reference(folder: Path) -> str:
     parts = [INTRODUCTION]
     for path in sorted(folder.glob("*.json")):
         schema = json.loads(path.read_text())
+        if not schema.get("description"):
+            raise UndescribedKeyError(f"shapecnn/cli/schemas/{path.name} needs a description")
         parts.append(f"## {path.stem}\n\n`{schema['title'].removesuffix('.')}`. {schema['description']}\n")
         for title, part in _objects(schema):
             rows = list(_rows(part, "", schema, path.stem, {}))
@@ -47,6 +49,9 @@ def _objects(schema: Schema) -> Iterator[tuple[str, Schema]]:
     """Yield a line that introduces each kind of object that a command prints, and the schema of the object."""
     if schema["type"] == "object":
         yield "", schema
+        for case in schema.get("allOf", ()):  # what some keys hold if another key has a certain value
+            ((key, value),) = case["if"]["properties"].items()
+            yield f"If `{key}` is {_kind(value, schema)}:\n\n", {"required": schema["required"], **case["then"]}
         return
     kinds = schema["items"].get("oneOf", [schema["items"]])
     for kind in kinds:

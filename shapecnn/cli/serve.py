@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import be_quiet, say
+from shapecnn.cli.console import SCHEMA_VERSION, be_quiet, emit, say
 from shapecnn.cli.options import device_option, memory_option, quiet_option, workers_option
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
+    from shapecnn.web.server import Place
 
 
 @click.command("serve")
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
 @workers_option
 @device_option
 @quiet_option
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON value on stdout as soon as the page can be opened: its address, the port and the token.",
+)
 def command(
     index: Path,
     model: str | None,
@@ -53,6 +60,7 @@ def command(
     memory: float,
     workers: int | None,
     device: Device,
+    as_json: bool,
 ) -> None:
     """Search INDEX in the browser: with meshes, photographs or drawings, and on a map of the collection.
 
@@ -72,5 +80,12 @@ def command(
     limits = Workers(workers, timeout, memory)
     searcher, predictor = open_both(index, model, device, limits)
     name = index.resolve().name
+
+    def ready(place: Place) -> None:
+        if as_json:
+            emit({"schema_version": SCHEMA_VERSION, **place._asdict()}, as_json)
+        else:
+            say(f"Open {place.url}")
+
     be_quiet()  # from now on nothing is in progress
-    serve(searcher, predictor, name, host=host, port=port, most_bytes=max_upload << 20, workers=limits, say=say)
+    serve(searcher, predictor, name, host=host, port=port, most_bytes=max_upload << 20, workers=limits, ready=ready)

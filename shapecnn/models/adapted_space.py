@@ -94,6 +94,7 @@ class AdaptedSpace:
         self._scale: Features = np.asarray(np.where(variance > 0, variance, 1) ** -0.5, np.float32)
         distinct *= self._scale
         self._known = scale_to_unit(distinct)
+        self._heads = _heads(self._distinct)  # of a query, they would take half of the time
         self._neighbours = min(neighbours, count // SHARE)
         self.placed = Placed(self._moved(rooted, self._alone), first) if placed is None else placed
 
@@ -135,7 +136,7 @@ class AdaptedSpace:
         items = scale_to_unit((rooted - self._mean) * self._scale)
         if not self._neighbours:
             return items
-        own = _copied(alone, self._distinct)
+        own = _copied(alone, self._distinct, self._heads)
         moved: Features = np.empty_like(items)
         step = max(1, _BLOCK // len(self._known))
         for start in range(0, len(items), step):
@@ -172,13 +173,14 @@ def _distinct(rows: Features) -> Flags:
     return distinct
 
 
-def _copied(rows: Features, known: Features) -> Rows:
+def _copied(rows: Features, known: Features, heads: Features) -> Rows:
     """Find originals: for each of Q vectors ``rows``, the first vector in ``known`` that it copies.
 
+    ``heads`` are the results of :func:`_heads` for ``known``.
     The result is (Q,) int64: indices in ``known``, or -1 for a vector that copies no other vector.
     """
     originals = np.full(len(rows), -1)
-    for start, near in _near(_heads(rows), _heads(known)):
+    for start, near in _near(_heads(rows), heads):
         own = np.concatenate([np.arange(len(known)), originals[start : start + len(near)]])
         _find_copies(near, rows[start : start + len(near)], known, len(known), own)
         originals[start : start + len(near)] = own[len(known) :]

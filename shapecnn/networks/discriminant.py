@@ -16,21 +16,27 @@ from torch import Tensor, nn
 from shapecnn.errors import TrainingError
 
 SIZE = 128
-"""Usual number of coordinates of a discriminant space; fewer for very few shapes, more for over 129 classes."""
+"""Usual number of coordinates of a discriminant space; fewer for very few shapes, more for over 64 classes."""
 
 _FLOOR = 1e-6  # added under the square root, whose slope would be infinite at zero
 _WITHIN = 0.2  # norm of the within-class coordinates; the norm of the between-class coordinates is at most 1
+_MEMBERSHIP = 0.5  # norm of the membership coordinates
+_SHARPNESS = 12.0  # factor of the cosines to the class means; the softmax of the products is the membership
 
 
 class Discriminant(nn.Module):
-    """Discriminant space: D features become K coordinates that separate classes and L that vary within a class.
+    """Discriminant space: D features become K + C coordinates that separate C classes and L that vary within a class.
 
-    K is at most the number of classes - 1. In the formulas, p is the vector of the signed square roots of the features,
+    K is at most C - 1. In the formulas, p is the vector of the signed square roots of the features,
     where each block (one of the concatenated feature vectors) is scaled to unit length. Square roots reduce the
     influence of a few large features (Perronnin, Sánchez, Mensink, ECCV 2010).
 
     The K between-class coordinates are x / √(|x|² + radius²), with x = between · (p − centre). The vector of
     these coordinates has nearly unit length, but is short for a shape near the centre, which belongs to no class.
+
+    The C membership coordinates are the square roots of the softmax of 12 times the cosines to the class means, scaled
+    to length 0.5. With them, shapes of the fitted classes are found nearly as well as by their class probabilities.
+    Longer ones would find shapes of other classes worse: results/membership.json.
 
     The L within-class coordinates are the projections on the directions in which shapes of one class differ most. The
     vector of these coordinates is scaled to length 0.2, so that it has little influence on similarities. If there are
@@ -42,17 +48,22 @@ class Discriminant(nn.Module):
         within: (L, D), projection on the within-class coordinates.
         centre: (D,), mean of the class means.
         radius: (), a scalar: half the mean length of x over the class means.
+        means: (C, K), unit vectors to the class means; no rows in spaces of earlier versions, which have no membership.
         blocks: Sizes of the feature vectors that were concatenated; the sum is D.
     """
 
-    def __init__(self, between: Tensor, within: Tensor, centre: Tensor, radius: Tensor, blocks: Sequence[int]) -> None:
+    def __init__(
+        self, between: Tensor, within: Tensor, centre: Tensor, radius: Tensor, means: Tensor, blocks: Sequence[int]
+    ) -> None:
         super().__init__()
         self.register_buffer("between", between.float())
         self.register_buffer("within", within.float())
         self.register_buffer("centre", centre.float())
         self.register_buffer("radius", radius.float())
+        self.register_buffer("means", means.float(), persistent=len(means) > 0)
         self.between: Tensor
         self.within: Tensor
+        self.means: Tensor
         self.centre: Tensor
         self.radius: Tensor
         self.blocks = tuple(blocks)
@@ -62,7 +73,8 @@ class Discriminant(nn.Module):
         """Build a :class:`Discriminant` from the tensors of a state dict.
 
         Args:
-            state: Tensors ``between``, ``within``, ``centre`` and ``radius``.
+            state: Tensors ``between``, ``within``, ``centre``, ``radius`` and, but for those of earlier versions,
+                ``means``.
             blocks: Sizes of the feature vectors that were concatenated; their sum is the number of features.
 
         Returns:
@@ -71,19 +83,25 @@ class Discriminant(nn.Module):
         Raises:
             KeyError: A tensor is missing.
         """
-        return cls(state["between"], state["within"], state["centre"], state["radius"], blocks)
+        between = state["between"]
+        means = state.get("means", between.new_empty((0, len(between))))
+        return cls(between, state["within"], state["centre"], state["radius"], means, blocks)
 
     @property
     def size(self) -> int:
         """Total number of coordinates: those that separate the classes and those that vary within a class."""
-        return len(self.between) + len(self.within)
+        return len(self.between) + len(self.means) + len(self.within)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) of B shapes to (B, K + L): K coordinates separate the classes, L vary within a class."""
+        """Map features (B, D) of B shapes to (B, K + C + L): K + C coordinates separate the classes, L do not."""
         p = prepare(features, self.blocks) - self.centre
         x = p @ self.between.T
         damped = x / (x.square().sum(dim=1, keepdim=True) + self.radius.square()).sqrt()
-        return torch.cat([damped, _WITHIN * nn.functional.normalize(p @ self.within.T, dim=1)], dim=1)
+        within = _WITHIN * nn.functional.normalize(p @ self.within.T, dim=1)
+        if not len(self.means):
+            return torch.cat([damped, within], dim=1)
+        logarithms = (_SHARPNESS * damped @ self.means.T).log_softmax(dim=1)
+        return torch.cat([damped, _MEMBERSHIP * (logarithms / 2).exp(), within], dim=1)
 
 
 def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
@@ -117,9 +135,9 @@ def analyse(
             (1 − s) S + s tr(S)/D I.
 
     Returns:
-        The discriminant space, with K coordinates that separate the classes and L that vary within a class; and the
-        weights (C, K + L) float32 of its classifier. The weights of a class are a unit vector that points to the class
-        mean; its L within-class coordinates are 0.
+        The discriminant space, with K + C coordinates that separate the classes and L that vary within a class; and the
+        weights (C, K + C + L) float32 of its classifier. The weights of a class are a unit vector that points to the
+        class mean; only its first K elements differ from 0.
 
     Raises:
         TrainingError: All class means are the same.
@@ -144,10 +162,10 @@ def analyse(
     projection = (axes[:, kept] / variances[kept].sqrt()).T @ solved
     projected = between @ projection.T
     lengths = torch.linalg.norm(projected, dim=1).clamp(min=torch.finfo(between.dtype).tiny)
-    within = _strongest(x, SIZE - len(projection))
-    space = Discriminant(projection, within, centre, lengths.mean() / 2, blocks)
-    directions = nn.functional.pad((projected / lengths[:, None]).float(), (0, len(within)))
-    return space, directions
+    directions = (projected / lengths[:, None]).float()
+    within = _strongest(x, SIZE - len(projection) - classes)
+    space = Discriminant(projection, within, centre, lengths.mean() / 2, directions, blocks)
+    return space, nn.functional.pad(directions, (0, classes + len(within)))
 
 
 def _strongest(rows: Tensor, count: int) -> Tensor:

@@ -20,6 +20,7 @@ from shapecnn.storage.publishing import publish
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK
+from shapecnn.workers.progress import stage
 
 
 def place_rows(
@@ -40,12 +41,13 @@ def place_rows(
     """
     if not (comparison.adapts and rows):
         return None
-    try:
-        features = np.stack([row.read().feature for row in rows])
-    except ValueError:  # the rows have different lengths
-        raise foreign(scratch) from None
-    placed = old.placed if old is not None and np.array_equal(features, old.features) else None
-    return comparison.space(features, placed).placed
+    with stage("Comparing the shapes with each other"):
+        try:
+            features = np.stack([row.read().feature for row in rows])
+        except ValueError:  # the rows have different lengths
+            raise foreign(scratch) from None
+        placed = old.placed if old is not None and np.array_equal(features, old.features) else None
+        return comparison.space(features, placed).placed
 
 
 def publish_index(

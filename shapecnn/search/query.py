@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -68,6 +69,7 @@ class Searcher:
         views = index.views is not None or (not index.shapes and compares_views(model))
         self._encoder = MeshEncoder(model, device, views=views, workers=workers)
         self._placed: tuple[Any, Index] | None = None
+        self._placing = threading.Lock()
 
     def __repr__(self) -> str:
         """Return a one-line description: the folder of the index, the number of shapes and the model."""
@@ -223,10 +225,11 @@ class Searcher:
 
     def _space(self) -> tuple[Any, Index]:
         """Return the object that compares features, and the index with its features in the form that is compared."""
-        if self._placed is None:
-            space = self.model.comparison.space(self.index.features, self.index.placed)
-            self._placed = space, replace(self.index, features=space.rows)
-        return self._placed
+        with self._placing:  # for a large index this takes seconds and gigabytes: once is enough
+            if self._placed is None:
+                space = self.model.comparison.space(self.index.features, self.index.placed)
+                self._placed = space, replace(self.index, features=space.rows)
+            return self._placed
 
     def _picture_features(self, pictures: Sequence[NDArray[np.uint8]], views: int) -> NDArray[np.float32]:
         """Return the feature vectors of Q pictures, (Q, D) of length D, scaled to unit length.

@@ -25,7 +25,7 @@ Kind = Literal["F32", "F16", "U8"]
 Number = TypeVar("Number", bound=np.generic)
 
 _DTYPES: dict[Kind, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
-_BLOCK = 1 << 22  # numbers checked at a time, to limit memory
+_BLOCK = 1 << 18  # numbers checked at a time, so that they stay in the cache of the processor
 
 
 class Rows(NamedTuple):
@@ -165,8 +165,15 @@ def require_numbers(name: str, array: NDArray[Any]) -> None:
         ValueError: The array contains NaN or infinity.
     """
     flat = array.reshape(-1)
-    if not all(np.isfinite(flat[start : start + _BLOCK]).all() for start in range(0, flat.size, _BLOCK)):
+    if not all(_finite(flat[start : start + _BLOCK]) for start in range(0, flat.size, _BLOCK)):
         raise ValueError(f"the array {name} contains NaN or infinity")
+
+
+def _finite(numbers: NDArray[Any]) -> bool:
+    """Return whether no number is NaN or infinite; (N,) numbers, N > 0."""
+    if numbers.dtype == np.float16:  # isfinite converts each number, which takes six times as long
+        return int((numbers.view(np.uint16) & 0x7FFF).max()) < 0x7C00  # NaN and infinity have all bits of the exponent
+    return bool(np.isfinite(numbers).all())
 
 
 def _layout(arrays: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> tuple[bytes, list[int]]:

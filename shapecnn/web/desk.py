@@ -82,6 +82,7 @@ class Desk:
                 self._loaded = True
 
     def _load(self) -> None:
+        self.searcher.compared()  # a search with a shape of the collection needs this only
         corners = np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)], np.float64)
         tetrahedron = corners, np.array([(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)])
         self.searcher.query([tetrahedron], k=1)
@@ -136,8 +137,7 @@ class Desk:
             return kept
         number = name.removeprefix("shape-")
         if number.isascii() and number.isdigit() and len(number) < 10 and name != number:
-            row = int(number)
-            shape = self.shape(row)
+            shape = self.shape(row := int(number))
             mesh = CollectionMesh(shape.source, shape.sha256)
             feature = np.array(self.index.features[row])
             return self._keep(Query(name, "shape", shape.id, self.index.record.up, feature, mesh))

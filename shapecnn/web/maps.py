@@ -43,7 +43,7 @@ class MapDesk:
         self._layout: Layout | None = None
         self._order: NDArray[np.int64] = np.zeros(0, np.int64)
         self._state: State = "absent"
-        self._started, self._message = 0.0, ""
+        self._started, self._message, self._asked = 0.0, "", False
         self._lock = threading.Lock()
 
     def addresses(self, thumbnails: Thumbnails, desk: Desk) -> list[Address]:
@@ -76,13 +76,21 @@ class MapDesk:
             if self._state in ("absent", "failed"):
                 self._state, self._started, self._message = "computing", time.monotonic(), ""
                 threading.Thread(target=self._compute, name="map", daemon=True).start()
+            self._asked = True
         return self._tell(202)
 
     def load_kept(self) -> None:
-        """Use a map that was computed earlier."""
-        if len(self._desk.index.shapes) and map_file(self._desk.searcher).is_file():
-            self._state = "computing"
-            self._compute()
+        """Use a map that was computed earlier; looked for in the background, because all features are hashed."""
+        self._state, self._started = "computing", time.monotonic()
+        threading.Thread(target=self._look, name="map", daemon=True).start()
+
+    def _look(self) -> None:
+        kept = len(self._desk.index.shapes) > 0 and map_file(self._desk.searcher).is_file()
+        with self._lock:
+            if not (kept or self._asked):
+                self._state = "absent"
+                return
+        self._compute()
 
     def _compute(self) -> None:
         try:

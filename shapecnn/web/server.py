@@ -7,6 +7,7 @@ import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from shapecnn.api.indexes import open_index
 from shapecnn.api.models import open_model
@@ -19,6 +20,22 @@ from shapecnn.workers.server import start_server
 
 TOKEN = "SHAPECNN_TOKEN"
 LEAST_TOKEN = 16  # characters
+
+
+class Place(NamedTuple):
+    """Where a server is reached.
+
+    Attributes:
+        url: Address of the page, with the token if there is one.
+        host: Address that the server is bound to.
+        port: Port that the server is bound to.
+        token: Token that every request needs; None if none is needed.
+    """
+
+    url: str
+    host: str
+    port: int
+    token: str | None
 
 
 def open_both(index: Path, model: str | None, device: Device, workers: Workers) -> tuple[Searcher, Predictor | None]:
@@ -105,7 +122,7 @@ def serve(
     port: int,
     most_bytes: int,
     workers: Workers,
-    say: Callable[[str], None],
+    ready: Callable[[Place], None],
 ) -> None:
     """Serve an index until the process is interrupted.
 
@@ -117,7 +134,7 @@ def serve(
         port: Port; 0 for any free port.
         most_bytes: Largest size of an upload.
         workers: Worker processes, with their time and memory limits.
-        say: Function that prints the address of the page.
+        ready: Function that is called once, when connections are accepted.
 
     Raises:
         UsageError: The address cannot be used.
@@ -143,8 +160,8 @@ def serve(
     maps = MapDesk(desk)
     app = Guard(Application(desk, Thumbnails(workers), maps).starlette(), host, token)
     maps.load_kept()
-    shown = f"[{host}]" if ":" in host else host
-    say(f"Open http://{shown}:{listener.getsockname()[1]}/{'' if token is None else f'?token={token}'}")
+    shown, bound = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
+    ready(Place(f"http://{shown}:{bound}/{'' if token is None else f'?token={token}'}", host, bound, token))
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -41,6 +41,25 @@ def test_a_key_without_a_description_is_refused(tmp_path: Path) -> None:
         module.schema_reference(tmp_path)
 
 
+def test_a_schema_without_a_description_is_refused(tmp_path: Path) -> None:
+    schema = json.loads((SCHEMAS / "query.json").read_text())
+    del schema["description"]
+    (tmp_path / "query.json").write_text(json.dumps(schema))
+    module = script("schema_reference")
+    with pytest.raises(module.UndescribedKeyError, match=r"query.json needs a description"):
+        module.schema_reference(tmp_path)
+
+
+def test_keys_that_depend_on_another_key_have_a_table_for_each_of_its_values() -> None:
+    page = (REFERENCE / "schemas.md").read_text()
+    (part,) = re.findall(r"^## info\n(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    tables = dict(re.findall(r"^If `kind` is (.*?):\n\n(.*?)(?:\n\n|\Z)", part, re.MULTILINE | re.DOTALL))
+    kinds = json.loads((SCHEMAS / "info.json").read_text())["properties"]["kind"]["enum"]
+    assert sorted(re.findall(r'"(\w+)"', " ".join(tables))) == sorted(kinds)
+    assert "| `facts.faces` | integer from 1 |" in tables['`"mesh"`']
+    assert "optional" not in part
+
+
 def test_the_page_of_the_python_interface_has_each_public_name() -> None:
     names = re.findall(r"^### (\w+)$", (REFERENCE / "python.md").read_text(), re.MULTILINE)
     assert sorted(names) == shapecnn.__all__
@@ -70,3 +89,8 @@ def test_each_picture_is_shown_and_drawn_by_a_make_target() -> None:
     assert "pictures" in (ROOT / "Makefile").read_text()
     assert '"pictures" / "ladder.png"' in (ROOT / "benchmarks" / "ladder.py").read_text()  # make ladder-psb
     assert pictures == shown == drawn
+
+
+def test_pictures_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert {name: size for name, size in sizes.items() if size > 200_000} == {}

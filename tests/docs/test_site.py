@@ -70,6 +70,24 @@ def test_links_to_folders_lead_to_the_repository_if_its_address_is_known(
     assert moved == "[results](https://x.org/shapecnn/results)"
 
 
+def test_a_linked_file_is_copied_and_is_outside_the_navigation_if_it_is_a_page(
+    site: ModuleType, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    for name, text in {
+        "docs/README.md": "# A page\n\n[a](../shapecnn/vendor/README.md) [b](../shapecnn/run.py)\n",
+        "shapecnn/vendor/README.md": "# Vendored\n",
+        "shapecnn/run.py": "pass\n",
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    site.write_pages(tmp_path / "pages", root)
+    vendored = (tmp_path / "pages" / "shapecnn" / "vendor" / "README.md").read_text()
+    assert vendored == "---\norphan: true\n---\n\n# Vendored\n"
+    assert (tmp_path / "pages" / "shapecnn" / "run.py").read_text() == "pass\n"
+    assert "[a](shapecnn/vendor/README.md) [b](shapecnn/run.py)" in (tmp_path / "pages" / "index.md").read_text()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("sphinx", "furo", "myst_parser"):

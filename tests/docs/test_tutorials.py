@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,8 @@ import trimesh
 from click.testing import CliRunner
 
 from shapecnn.cli.main import cli
+from tests.cli.conftest import Command
+from tests.cli.conftest import command as command  # fixture
 from tests.conftest import ROOT
 from tests.solids import write, write_boxes
 
@@ -26,33 +25,35 @@ def commands(page: str) -> list[str]:
     return [line.partition(" # ")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
-def test_the_commands_on_own_meshes_work_as_they_stand(tmp_path: Path, user_cache: Path, engine: object) -> None:
-    """Training takes a quick backbone, as in test_readme.py."""
+def test_the_commands_on_own_meshes_work_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path, engine: object, command: Command
+) -> None:
+    """All in this process, which loads the libraries once. Training takes a quick backbone, as in test_readme.py."""
     boxes = write_boxes(tmp_path / "boxes", 4)
     for number, path in enumerate(sorted(boxes.rglob("*.off"))):
         mesh, extension = trimesh.load(path), ("stl", "obj")[number % 2]
         write(tmp_path / "parts" / f"{number:02}.{extension}", mesh)
         write(tmp_path / "sorted" / path.parts[-3] / f"{number:02}.{extension}", mesh)
     write(tmp_path / "new.stl", mesh)
-    ran = commands("own-meshes.md")
-    for command in ran:
-        words = shlex.split(command)
-        assert words[0] == "shapecnn"
-        if words[1] == "train":
+    monkeypatch.chdir(tmp_path)
+    lines = commands("own-meshes.md")
+    for line in lines:
+        program, name, *words = shlex.split(line)
+        assert program == "shapecnn"
+        if name == "train":
             for setting in ("backbone=test_efficientnet", "weights=none", "maps=block3"):
                 words += ["--set", setting]
-        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
-                              env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
-        assert done.returncode == 0, f"{command}: {done.stderr}"
-    assert len(ran) >= 13
-    for name in ("copies/report.html", "sorted-copies/report.html", "answer.html", "my-report/report.html", "why.html"):
-        assert (tmp_path / name).exists(), name
+        done = command(name, *words)
+        assert done.status == 0, f"{line}: {done.stderr}"
+    assert len(lines) >= 13
+    for page in ("copies/audit.html", "sorted-copies/audit.html", "answer.html", "my-report/report.html", "why.html"):
+        assert (tmp_path / page).exists(), page
 
 
-@pytest.mark.parametrize("command", [line for line in commands("modelnet40-gpu.md") if line.startswith("shapecnn")])
-def test_the_options_for_modelnet40_exist(command: str) -> None:
+@pytest.mark.parametrize("line", [line for line in commands("modelnet40-gpu.md") if line.startswith("shapecnn")])
+def test_the_options_for_modelnet40_exist(line: str) -> None:
     """The commands need gigabytes and a GPU; with --help, click still refuses options and choices that do not exist."""
-    words = [word for word in shlex.split(command)[1:] if word != "--help"]
+    words = [word for word in shlex.split(line)[1:] if word != "--help"]
     done = CliRunner().invoke(cli, [*words, "--help"])
     assert done.exit_code == 0, done.output
     options = {word for word in words if word.startswith("--")}

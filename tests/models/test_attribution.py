@@ -149,10 +149,9 @@ def test_of_a_space_in_which_directions_are_compared_it_is_complete_too() -> Non
     """Its features are rooted and divided by their length: there is no way to them from zero."""
     made = network([("linear", nn.Sequential(*linear()[1], nn.ReLU()))])
     means = nn.functional.normalize(torch.randn(CLASSES, 3))
-    space = Discriminant(
-        torch.randn(3, FEATURES), torch.zeros(0, FEATURES), torch.randn(FEATURES) / 9, torch.tensor(0.5), [FEATURES]
-    )
-    made.discriminate(space, 10 * means)
+    centre, within = torch.randn(FEATURES) / 9, torch.zeros(0, FEATURES)
+    space = Discriminant(torch.randn(3, FEATURES), within, centre, torch.tensor(0.5), means, [FEATURES])
+    made.discriminate(space, 10 * nn.functional.pad(means, (0, CLASSES)))
     found = explained(made, views(12))
     assert abs(found.contributions).max() > 0.1
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=0.05)

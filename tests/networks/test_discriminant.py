@@ -81,14 +81,15 @@ def test_further_coordinates_are_the_principal_ones_within_classes_and_tell_no_c
     found, directions = analyse(features, labels, (200,), shrinkage=0.5)
     assert found.size == SIZE
     assert not directions[:, 2:].any()
+    rest = SIZE - 2 - 3
     x, codes = prepare(features.double(), (200,)).numpy(), labels.numpy()
     means = np.stack([x[codes == k].mean(axis=0) for k in range(3)])
     _, strengths, _ = np.linalg.svd(x - means[codes], full_matrices=False)
     kept = np.linalg.norm((x - means[codes]) @ found.within.numpy().T, axis=0)
     assert kept[:60] == pytest.approx(strengths[:60], rel=0.02)
-    assert np.square(kept).sum() == pytest.approx(np.square(strengths[: SIZE - 2]).sum(), rel=0.01)
-    assert found.within.numpy() @ found.within.numpy().T == pytest.approx(np.eye(SIZE - 2), abs=1e-4)
-    lengths = torch.linalg.norm(found(features)[:, 2:], dim=1).tolist()
+    assert np.square(kept).sum() == pytest.approx(np.square(strengths[:rest]).sum(), rel=0.01)
+    assert found.within.numpy() @ found.within.numpy().T == pytest.approx(np.eye(rest), abs=1e-4)
+    lengths = torch.linalg.norm(found(features)[:, 5:], dim=1).tolist()
     assert lengths == pytest.approx([0.2] * 150, abs=1e-4)
 
 
@@ -116,9 +117,51 @@ def test_the_space_is_the_same_whatever_was_drawn_before() -> None:
 def test_of_more_classes_than_coordinates_none_is_left_for_the_rest() -> None:
     features, labels = shapes(2, SIZE + 2, size=200)
     found, directions = analyse(features, labels, (200,), shrinkage=0.5)
-    assert found.size == SIZE + 1
+    assert found.size == SIZE + 1 + SIZE + 2
     assert not len(found.within)
-    assert directions.shape == (SIZE + 2, SIZE + 1)
+    assert directions.shape == (SIZE + 2, found.size)
+
+
+def test_membership_is_the_square_root_of_the_softmax_of_the_cosines() -> None:
+    features, labels = shapes(6, 4)
+    found, directions = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    for row in found(features).tolist():
+        cosines = [sum(a * b for a, b in zip(row[:3], mean[:3], strict=True)) for mean in directions.tolist()]
+        powers = [math.exp(12 * cosine) for cosine in cosines]
+        expected = [0.5 * math.sqrt(power / sum(powers)) for power in powers]
+        assert row[3:7] == pytest.approx(expected, abs=1e-5)
+        assert sum(value * value for value in row[3:7]) == pytest.approx(0.25, abs=1e-5)
+
+
+def test_membership_finds_shapes_of_the_fitted_classes_that_lie_between_two() -> None:
+    """Two shapes a little on either side of a border are more alike without membership than with it."""
+    features, labels = shapes(20, 3)
+    found, directions = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    coordinates = found(features)
+    probabilities = (12 * coordinates @ directions.T).softmax(dim=1)
+    first, second = (
+        int(
+            (probabilities[:, one] - probabilities[:, other])
+            .abs()
+            .where(probabilities.argmax(dim=1) == one, 9)
+            .argmin()
+        )
+        for one, other in ((0, 1), (1, 0))
+    )
+    pair = coordinates[[first, second]]
+    apart = nn.functional.cosine_similarity(pair[0, :2], pair[1, :2], dim=0)
+    assert nn.functional.cosine_similarity(pair[0, :5], pair[1, :5], dim=0) < apart
+
+
+def test_a_space_of_an_earlier_version_has_no_membership() -> None:
+    features, labels = shapes(6, 3)
+    found, _ = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    state = {name: value for name, value in found.state_dict().items() if name != "means"}
+    earlier = type(found).of(state, BLOCKS)
+    assert earlier.size == found.size - 3
+    assert earlier.state_dict().keys() == state.keys()
+    now = found(features)
+    torch.testing.assert_close(earlier(features), torch.cat([now[:, :2], now[:, 5:]], dim=1))
 
 
 def test_classes_that_lie_apart_are_told_apart() -> None:
@@ -167,10 +210,10 @@ def test_a_network_takes_the_space_that_was_saved() -> None:
     saved.discriminate(space, 12 * directions)
     within = len(space.within)
     assert 0 < within <= 12
-    assert saved.feature_size == 2 + within
+    assert saved.feature_size == 2 + 3 + within
     assert before == 4 * 12 + 12 + 12 * 3 + 3
-    learned = (2 + within) * 12 + 12 + 1  # of the space, with its centre and radius
-    assert saved.parameter_count == 4 * 12 + 12 + (2 + within) * 3 + 3 + learned
+    learned = (2 + within) * 12 + 12 + 1 + 3 * 2  # of the space, with its centre, radius and means
+    assert saved.parameter_count == 4 * 12 + 12 + (2 + 3 + within) * 3 + 3 + learned
     loaded = network()
     loaded.load(saved.state_dict())
     looks = torch.rand(2, 3, 4)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from numpy.typing import NDArray
 from PIL import Image
 
 from shapecnn.errors import MeshError, MismatchError, PictureError, UsageError
@@ -17,9 +20,10 @@ from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.search.index import Index, read_index
+from shapecnn.search.index import Index, IndexedShape, read_index
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Answer, Searcher, require_views
+from shapecnn.search.record import ModelRecord
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
@@ -109,6 +113,24 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
         order = [index.shapes[other].id for other in np.argsort(-plain[row], kind="stable")]
         changed += order != [hit.shape.id for hit in answer.hits]
     assert changed > 12  # it is not the space of the features as they are
+
+
+def test_threads_share_one_space() -> None:
+    """The space of a large index takes gigabytes, and a server searches in several threads."""
+    model = UntrainedModel.of(backbone="test_efficientnet", weights="none", size=32)
+    features = np.random.default_rng(0).normal(size=(400, 512)).astype(np.float32)
+    shapes = [IndexedShape(f"{row:03}.off", None, None, "", "") for row in range(len(features))]
+    searcher = Searcher(Index(ModelRecord.of(model, "z"), {}, shapes, features), model, device="cpu")
+    together = threading.Barrier(4)
+
+    def rows(_: int) -> NDArray[np.float32]:
+        together.wait()
+        return searcher.compared()[1]
+
+    with ThreadPoolExecutor(4) as pool:
+        first, *others = pool.map(rows, range(4))
+    assert first.shape == (400, 1024)
+    assert all(other is first for other in others)
 
 
 def test_an_index_made_by_an_earlier_version_is_refused(index: Index, model: Model) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from shapecnn.storage.arrays import Kind, Rows, array_of, read_arrays, view_arrays, write_arrays
+from shapecnn.storage.arrays import Kind, Rows, array_of, read_arrays, require_numbers, view_arrays, write_arrays
 from shapecnn.storage.reading import map_stored
 
 
@@ -125,3 +125,25 @@ def test_an_array_that_does_not_fit_is_refused(
 def test_what_is_no_safetensors_file_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^the file is not in the safetensors format: "):
         read_arrays(b"no file of arrays")
+
+
+def test_every_float16_that_is_no_number_is_found() -> None:
+    """All 65,536 of them, against numpy."""
+    numbers = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = np.isfinite(numbers)
+    require_numbers("views", numbers[finite])
+    require_numbers("views", np.zeros((0, 12, 5), np.float16))
+    for place in np.flatnonzero(~finite):
+        with pytest.raises(ValueError, match="contains NaN or inf"):
+            require_numbers("views", numbers[place : place + 1])
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_a_number_is_checked_wherever_it_is(kind: type[np.float16 | np.float32]) -> None:
+    numbers = np.zeros((3, 1 << 18), kind)  # longer than what is checked at a time
+    for place in (0, (1 << 18) - 1, 1 << 18, 3 * (1 << 18) - 1):
+        numbers.reshape(-1)[place] = np.nan
+        with pytest.raises(ValueError, match="NaN or infinity"):
+            require_numbers("views", numbers)
+        numbers.reshape(-1)[place] = -1
+    require_numbers("views", numbers)

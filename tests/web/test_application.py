@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,16 @@ def test_names_of_uploads_are_shortened_to_what_can_be_shown() -> None:
     assert short_name("../../a\n.off") == "a\\n.off"
     assert len(short_name("a" * 500 + ".off")) == 120
     assert short_name("") == "unnamed"
+
+
+def test_all_modules_of_the_page_are_asked_for_at_once(client: TestClient) -> None:
+    """Without this, the browser finds the imports of a module only when it has the module."""
+    page = client.get("/").text
+    asked = {f"/static/{name}" for name in re.findall(r'<link rel="modulepreload" href="/static/([\w.]+)">', page)}
+    found, left = set(), ["/static/app.js"]
+    while left:
+        text = client.get(left.pop()).text
+        names = {f"/static/{name}" for name in re.findall(r'^import .* from "\./([\w.]+)";$', text, re.MULTILINE)}
+        left += names - found
+        found |= names
+    assert asked == found != set()

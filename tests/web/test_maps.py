@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 from PIL import Image
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from shapecnn.web.maps import SIDE, SMALL, _along_a_curve
+from shapecnn.search.projection import lay_out
+from shapecnn.web.desk import Desk
+from shapecnn.web.maps import SIDE, SMALL, MapDesk, _along_a_curve
 
 pytest.importorskip("openTSNE")
 
@@ -45,3 +51,40 @@ def test_the_map_is_computed_and_served(client: TestClient) -> None:
 def test_near_places_are_near_on_the_curve() -> None:
     places = np.array([(-0.9, -0.9), (0.9, 0.9), (-0.89, -0.9), (0.89, 0.9)], np.float32)
     assert _along_a_curve(places).tolist() == [0, 2, 3, 1]
+
+
+def told(maps: MapDesk) -> str:
+    """State of the map, when it is not being looked for or computed any more."""
+    for _ in range(600):
+        state: str = json.loads(bytes(asyncio.run(maps.state(Request({"type": "http"}))).body))["state"]
+        if state != "computing":
+            return state
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def test_a_kept_map_is_there_without_being_asked_for(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    maps = MapDesk(desk)
+    maps.load_kept()
+    assert told(maps) == "absent"
+    asyncio.run(maps.start(Request({"type": "http"})))
+    assert told(maps) == "ready"
+    again = MapDesk(desk)
+    again.load_kept()
+    assert told(again) == "ready"
+    assert [path.parent.name for path in tmp_path.rglob("*") if path.is_file()] == ["maps"]
+
+
+def test_a_map_that_is_asked_for_while_it_is_looked_for_is_computed(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    maps = MapDesk(desk)
+    with maps._lock:  # the search for it cannot end before it is asked for
+        maps.load_kept()
+        maps._asked = True
+    assert told(maps) == "ready"
+    assert lay_out(desk.searcher).positions.shape == (9, 2)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import jsonschema
 import psutil
 import pytest
 import requests
 
 from shapecnn.errors import UsageError
 from shapecnn.web.server import choose_token, listen
+from tests.cli.conftest import SCHEMAS
 from tests.solids import contents
 from tests.web.conftest import serving
 
@@ -34,6 +40,35 @@ def test_an_address_that_is_taken_is_named() -> None:
         listen("127.0.0.1", listener.getsockname()[1])
     with pytest.raises(UsageError, match="give another --host"):
         listen("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "token"), [("127.0.0.1", None), ("127.0.0.1", "a-token-of-ones-own"), ("0.0.0.0", None)]
+)
+def test_a_program_that_starts_the_server_is_told_where_it_is(host: str, token: str | None, site: Path) -> None:
+    words = [sys.executable, "-P", "-m", "shapecnn", "serve", str(site / "index"), "--host", host, "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if name != "SHAPECNN_TOKEN"}
+    environment |= {} if token is None else {"SHAPECNN_TOKEN": token}
+    process = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    try:
+        assert process.stdout is not None
+        place = json.loads(process.stdout.readline())  # comes while the server runs
+        jsonschema.validate(place, json.loads((SCHEMAS / "serve.json").read_text()))
+        assert place["host"] == host
+        assert (place["token"] is None) == (host == "127.0.0.1" and token is None)
+        assert token in (None, place["token"])
+        about = f"http://127.0.0.1:{place['port']}/api/about"
+        if place["token"] is None:
+            assert place["url"] == f"http://{host}:{place['port']}/"
+        else:
+            assert place["url"] == f"http://{host}:{place['port']}/?token={place['token']}"
+            assert requests.get(about, timeout=60).status_code == 401
+        assert requests.get(about, headers={"Authorization": f"Bearer {place['token']}"}, timeout=60).ok
+    finally:
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert stdout == b""  # nothing after the one line
+    assert b"Open " not in stderr
 
 
 def test_uploads_in_parallel_are_answered_or_refused(site: Path) -> None:

@@ -2,7 +2,7 @@
 
 import { address, getJson } from "./api.js";
 import { fillClasses, find, say } from "./dom.js";
-import { Grid } from "./grid.js";
+import { Grid, PAGE } from "./grid.js";
 
 /** Prepare the list; open(row) is called with the shape that the user picks. Returns a function that shows it. */
 export function prepare(about, open) {
@@ -16,9 +16,9 @@ export function prepare(about, open) {
   async function refresh() {
     const mine = ++asked;
     try {
-      const { total } = await getJson(address("/api/shapes", { ...filter(), limit: 1 }));
+      const { total, shapes } = await getJson(address("/api/shapes", { ...filter(), limit: PAGE }));
       if (mine !== asked) return;
-      grid.reset(total);
+      grid.reset(total, shapes);
       count.textContent = `${total.toLocaleString("en")} shapes`;
     } catch (error) { say(error.message, true); }
   }

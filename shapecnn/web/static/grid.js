@@ -3,7 +3,8 @@
 
 import { inFrame, make, picture } from "./dom.js";
 
-const WIDTH = 124, HEIGHT = 158, PAGE = 200;
+export const PAGE = 200;  // shapes asked for at a time
+const WIDTH = 124, HEIGHT = 158;
 
 export class Grid {
   /** holder: element that scrolls. name: for screen readers. load(offset, limit): promise of shapes. open(row): called on choice. */
@@ -17,14 +18,14 @@ export class Grid {
     holder.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Begin anew with a list of this length. */
-  reset(total) {
+  /** Begin anew with a list of this length; first: its first page, if it is known. */
+  reset(total, first) {
     this.total = total;
     this.at = 0;
     this.generation += 1;
     this.pages.clear();
-    this.tiles.forEach((tile) => tile.remove());
-    this.tiles.clear();
+    if (first) this.pages.set(0, first);
+    [...this.tiles.keys()].forEach((number) => this.#remove(number));
     this.holder.scrollTop = 0;
     this.draw();
   }
@@ -39,15 +40,12 @@ export class Grid {
     const first = Math.max(0, Math.floor(scrollTop / HEIGHT) - 1) * columns;
     const last = Math.min(this.total, (Math.ceil((scrollTop + clientHeight) / HEIGHT) + 1) * columns);
     for (const [number, tile] of this.tiles) {
-      if ((number < first || number >= last) && tile !== document.activeElement) {
-        tile.remove();
-        this.tiles.delete(number);
-      }
+      if ((number < first || number >= last) && tile !== document.activeElement) this.#remove(number);
     }
     for (let number = first; number < last; number++) {
       const shape = this.#shape(number);
       let tile = this.tiles.get(number);
-      if (tile && tile.dataset.row === undefined && shape) { tile.remove(); this.tiles.delete(number); tile = undefined; }
+      if (tile && tile.dataset.row === undefined && shape) { this.#remove(number); tile = undefined; }
       if (!tile) {
         tile = this.#tile(number, shape);
         this.tiles.set(number, tile);
@@ -59,6 +57,14 @@ export class Grid {
       });
       tile.tabIndex = number === this.at ? 0 : -1;
     }
+  }
+
+  /** Take a tile away. Its picture is not loaded any more: the browser loads few at a time, in the order of asking. */
+  #remove(number) {
+    const tile = this.tiles.get(number);
+    tile.querySelector("img")?.removeAttribute("src");
+    tile.remove();
+    this.tiles.delete(number);
   }
 
   #tile(number, shape) {
