@@ -26,6 +26,7 @@ SECTIONS = {
     "Meshes": ("load_mesh", "draw_views", "voxelize", "Mesh", "Views", "Grids", "ViewSettings", "VoxelSettings",
                "FaceLimit"),
     "Collections": ("prepare", "open_artefacts", "Artefacts", "Summary", "Workers"),
+    "Many machines": ("merge", "Merged"),
     "Training": ("train", "find_step", "TrainingResult", "StepSearch"),
     "Models": ("open_model", "Predictor", "Predictions", "Prediction", "Features"),
     "Search": ("update_index", "open_index", "Searcher", "Answers", "IndexChanges"),

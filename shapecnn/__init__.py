@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from shapecnn.api.indexes import open_index as open_index
     from shapecnn.api.indexes import update_index as update_index
     from shapecnn.api.ladder import climb_ladder as climb_ladder
+    from shapecnn.api.merging import Merged as Merged
+    from shapecnn.api.merging import merge as merge
     from shapecnn.api.models import open_model as open_model
     from shapecnn.api.shapes import Grids as Grids
     from shapecnn.api.shapes import Views as Views
@@ -77,6 +79,7 @@ _HOMES = {
     "api.filters": ("learned_filters",),
     "api.indexes": ("open_index", "update_index"),
     "api.ladder": ("climb_ladder",),
+    "api.merging": ("Merged", "merge"),
     "api.models": ("open_model",),
     "api.shapes": ("Grids", "Views", "draw_views", "load_mesh", "voxelize"),
     "api.training": ("find_step", "train"),

@@ -15,6 +15,7 @@ from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import MeshError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.collection import Shape, content_hash, list_shapes
+from shapecnn.meshes.shards import read_part
 from shapecnn.models.run import CONFIG, describe_run, open_run
 from shapecnn.search.index import read_index
 from shapecnn.settings.experiment import load_experiment
@@ -147,7 +148,7 @@ def _check_artefacts(folder: Path, collection: Path | None, progress: Progress) 
         if artefacts.settings.get("origin") == "imported":
             return  # imported artefacts were made from pictures or grids, not from meshes
         hashes = {entry.id: entry.sha256 for entry in read_manifest(folder)}
-        yield from _check_meshes(hashes, _listed(collection), collection, progress)
+        yield from _check_meshes(hashes, _listed(collection, folder), collection, progress)
 
 
 def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterator[Finding]:
@@ -190,12 +191,14 @@ def _check_index(folder: Path, collection: Path | None, progress: Progress) -> I
     if collection is None:
         yield from _check_meshes(hashes, {item.id: item.source for item in index.shapes}, None, progress)
     else:
-        yield from _check_meshes(hashes, _listed(collection), collection, progress)
+        yield from _check_meshes(hashes, _listed(collection, folder), collection, progress)
 
 
-def _listed(collection: Path) -> dict[str, Shape]:
-    """Return the shapes of a collection as a dict, with the shape ids as keys."""
-    return {shape.id: shape for shape in list_shapes(collection, labels="none")}
+def _listed(collection: Path, folder: Path) -> dict[str, Shape]:
+    """Return the shapes of a collection by id; if ``folder`` holds a shard, only those of this shard."""
+    part = read_part(folder, "Make it again.")
+    shapes = list_shapes(collection, labels="none")
+    return {shape.id: shape for shape in shapes if part is None or part.shard.holds(shape.id)}
 
 
 def _check_meshes(

@@ -9,6 +9,7 @@ from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import caution
 from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
+from shapecnn.meshes.shards import Shard
 from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
 from shapecnn.shared.checks import require_choice, require_path, require_settings
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
@@ -23,6 +24,7 @@ def prepare(
     layout: Layout = "sheet",
     max_faces: int | None = None,
     labels: Labels = "auto",
+    shard: str | None = None,
     overwrite: bool = False,
     workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -41,6 +43,8 @@ def prepare(
         layout: ``sheet``: one contact sheet with all views of a mesh; ``files``: one file for each view.
         max_faces: Largest number of faces of a mesh, unless ``settings`` simplify larger meshes; None: no limit.
         labels: Source of the label and the split of each shape: ``auto``, ``folder`` (folder names) or ``none``.
+        shard: Shard of the collection to process, such as ``2/8`` for the second of 8 shards, which :func:`merge`
+            joins; None for the whole collection.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished meshes and the number of all meshes.
@@ -52,8 +56,8 @@ def prepare(
 
     Raises:
         CollectionError: The collection cannot be listed.
-        UsageError: ``out`` contains files that shapecnn did not write.
-        MismatchError: The artefacts in ``out`` were made with other settings.
+        UsageError: ``out`` contains files that shapecnn did not write, or the shard does not exist.
+        MismatchError: The artefacts in ``out`` were made with other settings, or of another shard.
         StoredDataError: The artefacts in ``out`` are damaged.
         BusyError: Another process is writing to ``out``.
         MissingLibraryError: A library that the renderer needs cannot be loaded.
@@ -73,6 +77,7 @@ def prepare(
         Recipe(settings, layout, max_faces),
         command=command or f"shapecnn {'render' if isinstance(settings, ViewSettings) else 'voxelize'} COLLECTION OUT",
         labels=labels,
+        shard=None if shard is None else Shard.parse(shard),
         overwrite=overwrite,
         workers=as_workers(workers),
         progress=progress,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from shapecnn.errors import caution
 from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
+from shapecnn.meshes.shards import Shard
 from shapecnn.models.device import Device
 from shapecnn.search.index import HEADER, read_index
 from shapecnn.search.plan import IndexRequest, plan_index
@@ -32,6 +33,7 @@ def update_index(
     orientation: Orientation | None = None,
     labels: Labels | None = None,
     limit: FaceLimit = NO_LIMIT,
+    shard: str | None = None,
     overwrite: bool = False,
     device: Device = "auto",
     workers: Workers | int = ONE_PER_CORE,
@@ -57,6 +59,8 @@ def update_index(
         orientation: ``upright`` (the default), or ``auto`` to align each mesh with axes computed from its geometry.
         labels: Source of the label and the split of each shape: ``auto`` (the default), ``folder`` or ``none``.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+        shard: Shard of the collection to index, such as ``2/8`` for the second of 8 shards, which :func:`merge` joins;
+            None for the whole collection.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
@@ -69,8 +73,8 @@ def update_index(
 
     Raises:
         CollectionError: The collection cannot be listed.
-        MismatchError: The index was made with another model or other settings.
-        UsageError: The model does not exist, or ``folder`` contains files that shapecnn did not write.
+        MismatchError: The index was made with another model or other settings, or of another shard.
+        UsageError: The model or the shard does not exist, or ``folder`` contains files that shapecnn did not write.
         StoredDataError: The index or the model is damaged.
         BusyError: Another process is writing to ``folder``.
 
@@ -85,6 +89,7 @@ def update_index(
     require_choice("orientation", orientation or "upright", Orientation)
     require_choice("feature", feature or "penultimate", Literal["penultimate", "metric"])
     collection, folder = require_path("collection", collection), Path(folder)
+    part = None if shard is None else Shard.parse(shard)
     require_own(HEADER, folder, overwrite)
     request = IndexRequest(None if model is None else str(model), feature, settings, orientation, up, labels, limit)
     plan = plan_index(folder, request, overwrite)
@@ -100,6 +105,7 @@ def update_index(
         folder,
         plan,
         command=command,
+        shard=part,
         overwrite=overwrite,
         device=device,
         workers=as_workers(workers),

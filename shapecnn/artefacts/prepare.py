@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.artefacts.maker import ArtefactData, Facts
+from shapecnn.artefacts.manifest import artefact_stems
 from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.meshes.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import Content, Mesh, read_mesh, ready
 from shapecnn.meshes.orientation import posed
 from shapecnn.meshes.quantities import measure
+from shapecnn.meshes.shards import Shard, divide
 from shapecnn.settings.views_and_grids import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -100,12 +102,13 @@ def prepare_collection(
     *,
     command: str,
     labels: Labels = "auto",
+    shard: Shard | None = None,
     overwrite: bool = False,
     workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
-    """Draw or voxelize every mesh of a collection, and write the results to an artefact folder.
+    """Draw or voxelize every mesh of a collection, or of one shard of it, and write the results to an artefact folder.
 
     The errors listed below are raised before the first mesh is drawn.
 
@@ -115,6 +118,7 @@ def prepare_collection(
         recipe: Settings of the views or the voxel grids.
         command: Shell command that makes ``out``; error messages quote it.
         labels: Source of labels and splits; see :func:`shapecnn.meshes.collection.list_shapes`.
+        shard: Shard of the collection to draw or voxelize; None for the whole collection.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number, time limit and memory limit of the worker processes.
         progress: Called with the number of finished meshes and the number of all meshes.
@@ -126,13 +130,25 @@ def prepare_collection(
     Raises:
         CollectionError: The collection cannot be listed, or two of its meshes would be written to the same file.
         UsageError: ``out`` already has files of the same names that shapecnn did not write.
-        MismatchError: ``out`` holds artefacts made with other settings.
+        MismatchError: ``out`` holds artefacts made with other settings, or of another shard.
         StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
         MissingLibraryError: The renderer cannot be loaded.
     """
     shapes = list_shapes(collection, labels=labels, say=say)
-    return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
+    if shard is not None:
+        artefact_stems([shape.id for shape in shapes])  # names that clash are reported now, not when parts are merged
+    shapes, part = divide(shapes, shard)
+    return make_artefacts(
+        shapes,
+        out,
+        recipe,
+        command=command,
+        part=part,
+        overwrite=overwrite,
+        workers=workers,
+        progress=progress,
+    )
 
 
 def load_shape(

@@ -12,11 +12,14 @@ from shapecnn.artefacts.maker import Facts, Maker
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
+from shapecnn.meshes.shards import Part, read_part, require_same_shard
 from shapecnn.settings.base import differences, options
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings, require_same
 from shapecnn.storage.journal import read_journal
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK
+
+_SHARD = "shard"  # key in the header of the journal
 
 _OPTIONS = ({*ViewSettings.model_fields, *VoxelSettings.model_fields} | {"layout"}) - {"kind", "drawing", "filling"}
 """Names of the settings that can be given as command-line options."""
@@ -39,24 +42,37 @@ class PreviousArtefacts:
     facts: Facts
 
 
-def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command: str) -> None:
+def journal_header(settings: Mapping[str, Any], part: Part | None) -> dict[str, Any]:
+    """Return the header of the journal of a command that makes artefacts, by which a later command may continue it.
+
+    Args:
+        settings: Content of ``settings.json``.
+        part: Shard that the command makes; None for a whole collection.
+    """
+    return {**settings} if part is None else {**settings, _SHARD: str(part.shard)}
+
+
+def require_same_settings(out: Path, finished: bool, maker: Maker[Any], part: Part | None, command: str) -> None:
     """Raise MismatchError unless the artefacts in a folder were made with the settings of the current command.
 
     Args:
         out: The artefact folder.
         finished: Whether the folder contains complete artefacts. Incomplete artefacts are checked in any case.
         maker: Object that makes the artefacts in the current command.
+        part: Shard that the current command makes; None for a whole collection.
         command: Shell text of the current command; the error message quotes it.
 
     Raises:
-        MismatchError: The artefacts were made with other settings.
+        MismatchError: The artefacts were made with other settings, or of another shard.
         StoredDataError: The stored settings are damaged.
     """
     requested = maker.to_json()
     rebuild = f"To keep the artefacts in {out}, choose another output folder. To replace them: {command} --overwrite"
-    published = [open_sealed(out, rebuild).json(SETTINGS)] if finished else []
+    published = read_part(out, rebuild) if finished else None
+    headers = [journal_header(open_sealed(out, rebuild).json(SETTINGS), published)] if finished else []
     journal, _ = read_journal(out / WORK)
-    for stored in [*published, journal or requested]:
+    for stored in [*headers, *([journal] if journal else [])]:
+        require_same_shard(part, stored.pop(_SHARD, None), str(out), rebuild)
         stored_settings = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
         advice = f"{_continue_advice(requested, stored)}{rebuild}"
         require_same(maker.settings.to_json(), stored_settings, str(out), advice)

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, artefact_stems, read_manifest
-from shapecnn.errors import ItemError, UsageError
+from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.settings.views_and_grids import input_settings, require_current
+from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.reading import sha256
-from shapecnn.storage.sealed import Sealed, open_sealed
+from shapecnn.storage.sealed import Sealed, open_sealed, printable
 from shapecnn.storage.unfinished import WORK
 from shapecnn.views import split_sheet
 from shapecnn.views.cameras import columns
@@ -112,6 +113,25 @@ class Artefacts:
             StoredDataError: A file is missing or damaged.
         """
         return sha256(b"".join(map(self._sealed.read, self._names(entry))))
+
+    def hashes(self, entry: Entry) -> dict[str, str]:
+        """Return the recorded hashes of a shape's artefact files, without reading the files.
+
+        Args:
+            entry: One of :attr:`entries`.
+
+        Returns:
+            SHA-256 (hex) of each file by its path in the folder, in the order of views or rotations.
+
+        Raises:
+            StoredDataError: ``SHA256SUMS`` does not list a file.
+        """
+        try:
+            return {name: self._sealed.sums[name] for name in self._names(entry)}
+        except KeyError as missing:
+            raise StoredDataError(
+                f"{self.folder / SUMS} has no hash of {printable(missing.args[0])}. {self._sealed.remedy}"
+            ) from None
 
     def file(self, entry: Entry) -> Path:
         """Return the path of a shape's first artefact file: its first view, its contact sheet or its first rotation."""

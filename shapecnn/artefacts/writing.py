@@ -21,9 +21,10 @@ from typing import Any, Literal
 
 from shapecnn.artefacts.maker import NO_FACTS, ArtefactData, BatchItem, Facts, ItemT, Maker
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, artefact_stems
-from shapecnn.artefacts.previous import PreviousArtefacts, read_previous, require_same_settings
+from shapecnn.artefacts.previous import PreviousArtefacts, journal_header, read_previous, require_same_settings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
+from shapecnn.meshes.shards import PART, Part
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.collisions import require_no_collisions
 from shapecnn.storage.journal import open_journal
@@ -33,7 +34,7 @@ from shapecnn.storage.publishing import LOCK, exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK, WORKS, discard, write_recorded
-from shapecnn.workers import pool
+from shapecnn.workers import pool, threads
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -64,8 +65,9 @@ def make_artefacts(
     maker: Maker[ItemT],
     *,
     command: str,
+    part: Part | None = None,
     overwrite: bool = False,
-    workers: Workers = ONE_PER_CORE,
+    workers: Workers | None = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> Summary:
     """Write the artefacts (views or voxel grids) of all shapes into a folder, and reuse files of earlier runs.
@@ -78,8 +80,10 @@ def make_artefacts(
         out: The artefact folder: absent, empty, or made by an earlier run.
         maker: Object that reads the source of a shape and makes its artefacts.
         command: Shell command that makes ``out``; error messages quote it.
+        part: Shard of a collection that ``items`` are, which is recorded in ``out``; None for a whole collection.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
-        workers: Number, time limit and memory limit of the worker processes.
+        workers: Number, time limit and memory limit of the worker processes; None to work in threads of this process,
+            if ``maker`` only copies files.
         progress: Called with the number of finished shapes and the number of all shapes.
 
     Returns:
@@ -88,7 +92,7 @@ def make_artefacts(
     Raises:
         CollectionError: Two shapes would be written to the same file.
         UsageError: ``out`` already has files of the same names that shapecnn did not write.
-        MismatchError: ``out`` holds artefacts made with other settings.
+        MismatchError: ``out`` holds artefacts made with other settings, or of another shard.
         StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
         ShapecnnError: ``maker`` raised an error that is not an ItemError. ItemErrors are recorded in the manifest.
@@ -98,15 +102,16 @@ def make_artefacts(
     stems = artefact_stems([item.id for item in items])
     require_own(SETTINGS, out, overwrite)
     owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
-    require_no_collisions(owners, (MANIFEST, *KIND_FILES, SUMS, LOCK, *WORKS), out)
+    described = {PART: part.content()} if part is not None else {}
+    require_no_collisions(owners, (MANIFEST, *described, *KIND_FILES, SUMS, LOCK, *WORKS), out)
     with exclusive(out, overwrite):
         hashes = written_hashes(out)
         sealed_files = {MANIFEST, SETTINGS, SUMS} & hashes.keys()  # checked against their hashes when they are read
-        intact = require_unchanged(out, {*owners, MANIFEST, SETTINGS, *hashes} - sealed_files, overwrite)
+        intact = require_unchanged(out, {*owners, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
         finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
         scratch = out / WORK
         try:
-            require_same_settings(out, finished, maker, command)
+            require_same_settings(out, finished, maker, part, command)
             previous = read_previous(out, finished, settings, intact)
         except (MismatchError, StoredDataError):
             if not overwrite:
@@ -120,8 +125,8 @@ def make_artefacts(
         count = 0
         current: dict[str, str] = {}
         with (
-            open_journal(scratch, settings) as note,
-            closing(pool.run(make, tasks, workers)) as results,
+            open_journal(scratch, journal_header(settings, part)) as note,
+            closing(pool.run(make, tasks, workers) if workers else threads.run(make, tasks)) as results,
         ):
             progress(0, len(items))
             for task, outcome in results:
@@ -141,9 +146,9 @@ def make_artefacts(
                     note({**record, **asdict(result.facts)})
                 progress(len(entries), len(items))
         hashes = written_hashes(out)
-        remove_own(out, hashes.keys() - {*current, MANIFEST, SETTINGS, SUMS}, hashes, current)
+        remove_own(out, hashes.keys() - {*current, MANIFEST, SETTINGS, *described, SUMS}, hashes, current)
         manifest = table_bytes(Entry, [entries[item.id] for item in items])
-        publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings)}, current)
+        publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings), **described}, current)
         discard(scratch)
     failed = len(failures)
     return Summary(

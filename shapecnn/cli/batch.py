@@ -30,6 +30,7 @@ def run_prepare(
     layout: Layout,
     max_faces: int | None,
     labels: Labels,
+    shard: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -45,6 +46,7 @@ def run_prepare(
         layout: ``sheet``: one contact sheet of all views; ``files``: one file for each view or grid.
         max_faces: Maximum number of faces of a mesh; None if only memory limits it.
         labels: Source of labels and splits: ``auto``, ``folder`` or ``none``.
+        shard: Shard of the collection to process, such as ``2/8``; None for the whole collection.
         workers: Number, time limit and memory limit of the worker processes.
         overwrite: Replace results made with other settings, and files that shapecnn did not write.
         skip_errors: Exit with status 0 even if meshes failed.
@@ -64,6 +66,7 @@ def run_prepare(
             layout=layout,
             max_faces=max_faces,
             labels=labels,
+            shard=shard,
             overwrite=overwrite,
             workers=workers,
             progress=progress,

@@ -21,6 +21,7 @@ from shapecnn.cli.options import (
     index_labels_option,
     index_up_option,
     set_option,
+    shard_option,
     trained_orientation_option,
 )
 from shapecnn.cli.progress import progress_bar
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 @faces_options
 @index_up_option
 @index_labels_option
+@shard_option
 @failures_option
 @batch_options
 @device_option
@@ -67,6 +69,7 @@ def command(
     limit: FaceLimit,
     up: Up | None,
     labels: Labels | None,
+    shard: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -93,6 +96,7 @@ def command(
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
       shapecnn index meshes/ my-index --set backbone=dinov2-s
       shapecnn index meshes/ my-index --set descriptor=sph
+      shapecnn index meshes/ parts/2 --up y --shard 2/8
     """
     from shapecnn.workers.server import start_server
 
@@ -112,6 +116,7 @@ def command(
             orientation=orientation,
             labels=labels,
             limit=limit,
+            shard=shard,
             overwrite=overwrite,
             device=device,
             workers=workers,

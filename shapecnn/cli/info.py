@@ -111,6 +111,7 @@ def _artefacts(facts: Facts) -> Iterator[str]:
 
 
 def _artefact_rows(facts: Facts) -> Iterator[Row]:
+    yield from _shard_row(facts)
     yield "settings", _settings(facts["settings"])
     yield "hash of the settings", str(facts["hash"])[:16]
     yield "failed", str(facts["failed"])
@@ -122,6 +123,11 @@ def _artefact_rows(facts: Facts) -> Iterator[Row]:
         yield "notes of readers", f"{facts['notes']}, in the column note of manifest.parquet"
     if facts["interrupted"]:
         yield "unfinished", "the command that writes it was interrupted: run it again"
+
+
+def _shard_row(facts: Facts) -> Iterator[Row]:
+    if "shard" in facts:
+        yield "shard", f"{facts['shard']} of a collection: shapecnn merge joins all shards"
 
 
 def _settings(settings: Facts) -> str:
@@ -196,6 +202,7 @@ def _index(facts: Facts) -> Iterator[str]:
 
 
 def _index_rows(facts: Facts) -> Iterator[Row]:
+    yield from _shard_row(facts)
     yield "model", f"{facts['description']}" if facts["run"] is None else f"{facts['description']} ({facts['run']})"
     yield "feature", f"{facts['feature_size']} numbers ({facts['feature']})"
     yield "pictures", f"{facts['views']} views a shape: --image" if facts["views"] else "no views stored: no --image"

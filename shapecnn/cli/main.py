@@ -46,6 +46,7 @@ COMMANDS = {
     "query": ("shapecnn.cli.query", "Find the shapes most similar to a mesh or a picture."),
     "map": ("shapecnn.cli.map", "Write a map of a collection: similar shapes near each other."),
     "serve": ("shapecnn.cli.serve", "Search a collection in the browser."),
+    "merge": ("shapecnn.cli.merge", "Merge the parts that several jobs made with --shard."),
     "verify": ("shapecnn.cli.verify", "Check stored results for missing, corrupt and stale files."),
     "doctor": ("shapecnn.cli.doctor", "Say what works on this machine, and how to get the rest."),
 }

@@ -25,6 +25,8 @@ FOLDS = 5  # of both configs
 NO_FOLDS = ("--set", "validation.folds=0", "--set", "validation.select=last")
 """Options for so few shapes that none can be held out."""
 
+_OTHERS = "PART...", "OUT"  # placeholders for the other parts and the merged folder
+
 
 def suggest(*words: object) -> None:
     """Print the command to run next on stderr, as ``Next: shapecnn …``; see :func:`is_wanted`.
@@ -66,6 +68,9 @@ def suggest_for_artefacts(out: Path, collection: Path | None = None) -> None:
     from shapecnn import open_artefacts
 
     artefacts = open_artefacts(out)
+    if _is_part(out):
+        suggest("merge", out, *_OTHERS)
+        return
     train = Counter(entry.label for entry in artefacts.entries if entry.split == "train" and entry.label is not None)
     if len(train) > 1:
         config = GRIDS if artefacts.settings["kind"] == "voxels" else VIEWS
@@ -158,6 +163,9 @@ def suggest_for_index(index: Path) -> None:
         return
     from shapecnn.search.index import read_shapes
 
+    if _is_part(index):
+        suggest("merge", index, *_OTHERS)
+        return
     shapes = read_shapes(index)[2]
     if not shapes:
         return
@@ -263,6 +271,13 @@ def beside(path: Path, name: str) -> str:
     """
     stem = path.with_suffix("") if path.suffix.lower() in (".zip", ".csv") else path
     return str(stem.with_name(f"{stem.name}-{name}")) if stem.name else name
+
+
+def _is_part(folder: Path) -> bool:
+    """Return whether a folder that shapecnn wrote holds a shard of a collection."""
+    from shapecnn.meshes.shards import read_part
+
+    return read_part(folder, "") is not None
 
 
 def _up(up: object) -> tuple[str, ...]:

@@ -123,6 +123,13 @@ set_option = click.option(
     help="Change one setting of the model or the config; can be repeated.",
 )
 
+shard_option = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Process only shard I of N, counted from 1, so that N jobs share a collection; `shapecnn merge` joins what "
+    "they make. In a SLURM array: --shard $SLURM_ARRAY_TASK_ID/N, with --array=1-N.",
+)
+
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
 
 

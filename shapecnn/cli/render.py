@@ -16,6 +16,7 @@ from shapecnn.cli.options import (
     keep_scale_option,
     labels_option,
     orientation_option,
+    shard_option,
     up_option,
 )
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 @faces_options
 @up_option
 @labels_option
+@shard_option
 @failures_option
 @batch_options
 def command(
@@ -70,6 +72,7 @@ def command(
     limit: FaceLimit,
     up: Up,
     labels: Labels,
+    shard: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -84,8 +87,9 @@ def command(
     continues where an interrupted run stopped.
 
     \b
-    Example:
+    Examples:
       shapecnn render meshes/ views/ --up y
+      shapecnn render meshes/ parts/2 --up y --shard 2/8
     """
     from shapecnn.settings.views_and_grids import ViewSettings
 
@@ -101,5 +105,16 @@ def command(
         simplify=limit.target,
     )
     run_prepare(
-        "Drawing", collection, out, settings, layout, limit.most, labels, workers, overwrite, skip_errors, as_json
+        "Drawing",
+        collection,
+        out,
+        settings,
+        layout,
+        limit.most,
+        labels,
+        shard,
+        workers,
+        overwrite,
+        skip_errors,
+        as_json,
     )

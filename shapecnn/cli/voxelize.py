@@ -16,6 +16,7 @@ from shapecnn.cli.options import (
     keep_scale_option,
     labels_option,
     orientation_option,
+    shard_option,
     up_option,
 )
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @faces_options
 @up_option
 @labels_option
+@shard_option
 @failures_option
 @batch_options
 def command(
@@ -65,6 +67,7 @@ def command(
     limit: FaceLimit,
     up: Up,
     labels: Labels,
+    shard: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -79,8 +82,9 @@ def command(
     continues where an interrupted run stopped.
 
     \b
-    Example:
+    Examples:
       shapecnn voxelize meshes/ grids/ --up y --rotations 12
+      shapecnn voxelize meshes/ parts/2 --up y --rotations 12 --shard 2/8
     """
     from shapecnn.settings.views_and_grids import VoxelSettings
 
@@ -95,5 +99,16 @@ def command(
         simplify=limit.target,
     )
     run_prepare(
-        "Filling", collection, out, settings, "files", limit.most, labels, workers, overwrite, skip_errors, as_json
+        "Filling",
+        collection,
+        out,
+        settings,
+        "files",
+        limit.most,
+        labels,
+        shard,
+        workers,
+        overwrite,
+        skip_errors,
+        as_json,
     )

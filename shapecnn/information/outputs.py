@@ -9,6 +9,7 @@ from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, read_manifest
 from shapecnn.artefacts.manifest import REMEDY as ARTEFACT_REMEDY
 from shapecnn.information.figures import figures_of
 from shapecnn.information.meshes import count_labels
+from shapecnn.meshes.shards import read_part
 from shapecnn.storage.kinds import KIND_FILES, kind_of
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK
@@ -36,6 +37,7 @@ def artefact_facts(folder: Path) -> dict[str, Any]:
     good = [entry for entry in entries if entry.status == "ok"]
     failed = [entry for entry in entries if entry.status != "ok"]
     return {
+        **shard_facts(folder),
         "content": settings.get("kind"),
         "shapes": len(good),
         **count_labels((entry.label, entry.split) for entry in good),
@@ -48,6 +50,19 @@ def artefact_facts(folder: Path) -> dict[str, Any]:
         "bytes": size_of(folder, [name for name in sealed.sums if name not in (MANIFEST, SETTINGS)]),
         "interrupted": (folder / WORK).exists(),
     }
+
+
+def shard_facts(folder: Path) -> dict[str, str]:
+    """Tell which shard of a collection a folder holds: the fact ``shard``, such as ``2/8``; no fact without a shard.
+
+    Args:
+        folder: Folder of artefacts or of an index.
+
+    Raises:
+        StoredDataError: The description of the shard is damaged.
+    """
+    part = read_part(folder, ARTEFACT_REMEDY)
+    return {} if part is None else {"shard": str(part.shard)}
 
 
 def report_facts(folder: Path) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Input: paths and bytes. Output: :class:`Shape` (id, label, split) and :class:`Mesh` (upright, centred, radius 1), or a
 MeshError for a file that cannot be read. :mod:`collection` lists the shapes of a collection, :mod:`mesh` reads and
-checks one file, :mod:`readers` has the table of formats, :mod:`orientation` rotates a mesh to canonical axes, and
-:mod:`simplification` reduces the number of faces.
+checks one file, :mod:`readers` has the table of formats, :mod:`orientation` rotates a mesh to canonical axes,
+:mod:`simplification` reduces the number of faces, and :mod:`shards` divides a collection among several machines.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from shapecnn.meshes.collection import list_shapes as list_shapes
     from shapecnn.meshes.mesh import Mesh as Mesh
     from shapecnn.meshes.mesh import load_mesh as load_mesh
+    from shapecnn.meshes.shards import Shard as Shard
     from shapecnn.meshes.source import MeshSource as MeshSource
 
 _HOMES = {
     "collection": ["Shape", "list_shapes"],
     "mesh": ["Mesh", "load_mesh"],
+    "shards": ["Shard"],
     "source": ["MeshSource"],
 }
 

@@ -133,6 +133,24 @@ def read_index(folder: Path) -> Index:
         return _read(folder)  # read again: another process may have published the index while its files were read
 
 
+def read_failures(folder: Path) -> list[Failure]:
+    """Read the meshes that the last update of an index could not use.
+
+    Args:
+        folder: Folder of the index.
+
+    Returns:
+        The meshes in order of id.
+
+    Raises:
+        StoredDataError: The table is missing or damaged.
+    """
+    sealed = open_sealed(folder, REMEDY)
+    table = sealed.read(FAILURES)
+    with sealed.validating(FAILURES):
+        return read_table(Failure, table)
+
+
 def read_shapes(folder: Path) -> tuple[IndexHeader, ModelRecord, list[IndexedShape]]:
     """Read an index without its features.
 
@@ -229,10 +247,13 @@ class IndexSettings(NamedTuple):
         record: Record of the model that computes the features.
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``. The features do not
             depend on this setting.
+        shard: Shard of the collection that an unfinished index is of, such as ``2/8``; None for a whole collection,
+            and for a finished index, whose folder says it in a file of its own.
     """
 
     record: ModelRecord
     labels: Labels
+    shard: str | None = None
 
 
 def index_settings(folder: Path) -> IndexSettings | None:
@@ -275,4 +296,5 @@ def _settings(described: Mapping[str, Any]) -> IndexSettings:
     labels = described.get("labels", "auto")  # earlier versions did not store it
     if labels not in get_args(Labels):
         raise ValueError(f"the stored value of labels is not one of {', '.join(get_args(Labels))}")
-    return IndexSettings(ModelRecord.read(described.get("model"), described.get("settings")), labels)
+    record = ModelRecord.read(described.get("model"), described.get("settings"))
+    return IndexSettings(record, labels, described.get("shard"))

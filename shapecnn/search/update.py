@@ -9,37 +9,21 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
-from shapecnn.models.adapted_space import VERSION
+from shapecnn.meshes.shards import Shard, divide
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
-from shapecnn.models.model import Model, compares_views
-from shapecnn.models.space import Placed
+from shapecnn.models.model import compares_views
 from shapecnn.search.features import CollectionRows, compute_rows
-from shapecnn.search.index import (
-    FAILURES,
-    FEATURES,
-    FORMAT,
-    HEADER,
-    SHAPES,
-    Failure,
-    Index,
-    IndexedShape,
-    read_index,
-    unfinished_settings,
-)
+from shapecnn.search.index import FEATURES, HEADER, Failure, Index, IndexedShape
 from shapecnn.search.plan import IndexPlan
-from shapecnn.search.record import ModelRecord
-from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, foreign, journal_rows, write_rows
+from shapecnn.search.previous import previous_index
+from shapecnn.search.publication import place_rows, publish_index
+from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, journal_rows
 from shapecnn.storage.journal import open_journal
-from shapecnn.storage.own import remove_all_own, require_own, require_unchanged
-from shapecnn.storage.publishing import exclusive, publish, written_hashes
-from shapecnn.storage.reading import json_bytes
+from shapecnn.storage.own import require_own
+from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.sealed import open_sealed
-from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK, discard
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress, stage
@@ -77,6 +61,7 @@ def bring_up_to_date(
     plan: IndexPlan,
     *,
     command: str = "shapecnn index COLLECTION INDEX",
+    shard: Shard | None = None,
     overwrite: bool = False,
     device: Device = "auto",
     workers: Workers = ONE_PER_CORE,
@@ -93,6 +78,7 @@ def bring_up_to_date(
         folder: Folder of the index.
         plan: Model and settings of the index.
         command: Command line that error messages suggest for building the index.
+        shard: Shard of the collection to index; None for the whole collection.
         overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
@@ -105,65 +91,37 @@ def bring_up_to_date(
     Raises:
         CollectionError: The shapes of the collection cannot be listed. This error and the next three are raised before
             any work.
-        MismatchError: The index was made with another model or other settings.
+        MismatchError: The index was made with another model or other settings, or of another shard.
         UsageError: The device is not available, or ``folder`` contains files that shapecnn did not write.
         BusyError: Another process is writing to ``folder``.
         StoredDataError: The index is damaged or from another version.
     """
     started = time.monotonic()
     require_device(device)
-    shapes = list_shapes(collection, labels=plan.labels, say=say)
+    shapes, part = divide(list_shapes(collection, labels=plan.labels, say=say), shard)
     require_own(HEADER, folder, overwrite)
     scratch = folder / WORK
     views = compares_views(plan.model)
     engine = KeptEngine(plan.model, device, views=views)
     with exclusive(folder, overwrite):
         rebuild = f"To keep the index, name another folder. To replace the index: {command} --overwrite"
-        old = _old_index(folder, plan.record, engine, overwrite, rebuild)
-        with open_journal(scratch, {**asdict(plan.record), "labels": plan.labels}) as note:
+        old = previous_index(folder, plan.record, part, rebuild, overwrite=overwrite, before=engine.open_if_remote)
+        header = {**asdict(plan.record), "labels": plan.labels} | ({"shard": str(shard)} if shard else {})
+        with open_journal(scratch, header) as note:
             stored, described = _stored_rows(old, scratch, views)
             journal = RowJournal(note, scratch)
             result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] for shape in listed]
         with stage("Comparing the shapes with each other"):
-            placed = _placed(plan.model, rows, old, scratch)
+            placed = place_rows(plan.model.comparison, rows, old, scratch)
         if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
-        publish_index(folder, plan, result.engine or described, listed, failures, rows, placed)
+        used = result.engine or described
+        publish_index(folder, plan.record, plan.labels, used, listed, failures, rows, placed, part)
         discard(scratch)
     return _changes(old, listed, result, time.monotonic() - started)
-
-
-def _old_index(folder: Path, record: ModelRecord, engine: KeptEngine, overwrite: bool, rebuild: str) -> Index | None:
-    """Return the index in a folder; None if the folder has none.
-
-    With ``overwrite``, an index that is damaged or made with another model or other settings is removed first.
-    """
-    ours = written_hashes(folder)
-    require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
-    try:
-        old = read_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
-        _require_same(folder, record, old, rebuild)
-    except (MismatchError, StoredDataError):
-        if not overwrite:
-            raise
-        engine.open_if_remote()  # a failed download must not cost the user the old index
-        remove_all_own(folder)
-        return None
-    if old is None and not os.path.lexists(folder / WORK):  # an old or unfinished index may already have all features
-        engine.open_if_remote()
-    return old
-
-
-def _require_same(folder: Path, record: ModelRecord, old: Index | None, rebuild: str) -> None:
-    """Raise MismatchError if a folder holds a finished or unfinished index with another model or other settings."""
-    if old is not None:
-        record.require_same(old.record, str(folder), rebuild)
-    unfinished = unfinished_settings(folder / WORK)
-    if unfinished is not None:
-        record.require_same(unfinished.record, f"The unfinished index in {folder}", rebuild)
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
@@ -192,68 +150,6 @@ def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShap
         for shape in shapes
         if shape.id in result.rows
     ]
-
-
-def _placed(model: Model, rows: list[StoredRow], old: Index | None, scratch: Path) -> Placed | None:
-    """Return the coordinates of all shapes in a space adapted to the collection; None if the model uses no such space.
-
-    If all features equal the features of the old index, the coordinates of the old index are reused.
-    """
-    if not (model.comparison.adapts and rows):
-        return None
-    try:
-        features = np.stack([row.read().feature for row in rows])
-    except ValueError:  # the rows have different lengths
-        raise foreign(scratch) from None
-    placed = old.placed if old is not None and np.array_equal(features, old.features) else None
-    return model.comparison.space(features, placed).placed
-
-
-def publish_index(
-    folder: Path,
-    plan: IndexPlan,
-    engine: dict[str, str],
-    shapes: list[IndexedShape],
-    failures: list[Failure],
-    rows: list[StoredRow],
-    placed: Placed | None,
-) -> None:
-    """Write all files of an index, and make them visible together.
-
-    Args:
-        folder: Folder of the index, which has a subfolder for unfinished work.
-        plan: Model and settings of the index.
-        engine: Description of the inference engine that computed the features.
-        shapes: N shapes in order of id.
-        failures: Meshes that cannot be used.
-        rows: Features of the N shapes.
-        placed: Coordinates of the shapes in a space adapted to the collection; None if the model uses no such space.
-
-    Raises:
-        StoredDataError: The features have different lengths.
-    """
-    table, features = table_bytes(IndexedShape, shapes), folder / WORK / FEATURES
-    try:
-        digest, size, views = write_rows(features, rows, placed)
-    except ValueError:  # the rows have different shapes
-        raise foreign(folder / WORK) from None
-    header = {
-        "schema_version": FORMAT,
-        **asdict(plan.record),
-        "labels": plan.labels,
-        "engine": engine,
-        "count": len(shapes),
-        "feature_size": size,
-        "views": views,
-        "gallery": 0 if placed is None else VERSION,
-    }
-    files: dict[str, bytes | Path] = {
-        SHAPES: table,
-        FAILURES: table_bytes(Failure, failures),
-        FEATURES: features,
-        HEADER: json_bytes(header),
-    }
-    publish(folder, files, {FEATURES: digest})
 
 
 def _changes(old: Index | None, shapes: list[IndexedShape], result: CollectionRows, seconds: float) -> IndexChanges:

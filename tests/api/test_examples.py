@@ -30,8 +30,8 @@ def run(test: doctest.DocTest) -> None:
 def test_the_interface_has_the_functions_of_the_commands() -> None:
     assert FUNCTIONS == [
         "climb_ladder", "compare", "describe", "draw_views", "evaluate", "explain", "find_step", "learned_filters",
-        "load_mesh", "model_card", "open_artefacts", "open_index", "open_model", "prepare", "train", "update_index",
-        "voxelize",
+        "load_mesh", "merge", "model_card", "open_artefacts", "open_index", "open_model", "prepare", "train",
+        "update_index", "voxelize",
     ]  # fmt: skip
 
 

@@ -156,7 +156,7 @@ def test_labels_are_remembered_after_an_interruption(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shapecnn.search.update._placed", stop)  # what comes once all is computed
+    monkeypatch.setattr("shapecnn.search.update.place_rows", stop)  # what comes once all is computed
     with pytest.raises(KeyboardInterrupt):
         bring_up_to_date(
             meshes, tmp_path / "index", IndexPlan.of(UntrainedModel.of(), labels="none"), command="", workers=Workers(1)

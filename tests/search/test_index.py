@@ -146,7 +146,7 @@ def republish(folder: Path, index: Index) -> None:
     claim(folder / ".partial")
     stored, engine = updating._stored_rows(index, folder / ".partial", views=False)
     plan, rows = IndexPlan(index.record.open(folder), index.record), [stored[shape.id] for shape in index.shapes]
-    updating._publish(folder, plan, engine, index.shapes, [], rows, index.placed)
+    updating.publish_index(folder, plan.record, plan.labels, engine, index.shapes, [], rows, index.placed)
 
 
 def without_views(folder: Path) -> None:
@@ -267,7 +267,7 @@ def test_what_an_interrupted_update_computed_is_found_under_another_name(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(updating, "_placed", stop)
+        patch.setattr(updating, "place_rows", stop)
         with pytest.raises(KeyboardInterrupt):
             update(collection, tmp_path / "out")
     computed.clear()
@@ -450,7 +450,7 @@ def test_the_unfinished_index_of_another_run_is_refused(solids: Path, views_run:
         def crash(*_: object) -> None:
             raise _Crash
 
-        patch.setattr(updating, "_publish", crash)
+        patch.setattr(updating, "publish_index", crash)
         with pytest.raises(_Crash):
             update_with(views_run, solids, tmp_path / "index")
     with pytest.raises(MismatchError, match=r"The unfinished index in .* was made with .*/run \(weights .*@imagenet"):
@@ -596,7 +596,7 @@ def test_a_run_killed_before_its_last_step_ends_the_same(many: Path, tmp_path: P
         def crash(*_: object) -> None:
             raise _Crash
 
-        patch.setattr(updating, "_publish", crash)
+        patch.setattr(updating, "publish_index", crash)
         with pytest.raises(_Crash):
             update(many, tmp_path / "index")
     assert len(noted(tmp_path / "index")) == 21

@@ -1,0 +1,70 @@
+"""``shapecnn merge``: join the parts that jobs on several machines made with --shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shapecnn.cli.batch import report_failures
+from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.next_steps import suggest_for_artefacts, suggest_for_index
+from shapecnn.cli.options import (
+    command_line,
+    failures_option,
+    json_option,
+    quiet_option,
+    skip_errors_option,
+)
+from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
+
+
+@click.command("merge")
+@click.argument("parts", nargs=-1, required=True, metavar="PART...", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@failures_option
+@skip_errors_option
+@quiet_option
+@json_option
+def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bool, as_json: bool) -> None:
+    """Merge each PART, which render, voxelize or index made with --shard, into OUT.
+
+    OUT gets the same files, byte for byte, as one run on the whole collection. The order of the parts has no effect, a
+    shard may be given twice, and the parts stay as they are. All shards must be there, made of one collection with the
+    same options. Running the same command again continues where an interrupted run stopped.
+
+    \b
+    Examples:
+      shapecnn merge parts/* views
+      shapecnn merge part-1 part-2 part-3 part-4 my-index
+    """
+    from shapecnn import merge
+
+    with progress_bar("Merging") as progress:
+        merged = merge(parts, out, overwrite=overwrite, progress=progress, command=command_line())
+    answer = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": merged.kind,
+        "shards": merged.shards,
+        "parts": merged.parts,
+        "total": merged.total,
+        "failed": len(merged.failures),
+        "seconds": round(merged.seconds, 3),
+        "failures": [{"path": path, "error": error} for path, error in merged.failures],
+    }
+    what = {"views": "the views of ", "voxels": "the grids of ", "index": ""}[merged.kind]
+    emit(
+        answer,
+        as_json,
+        [
+            f"{counted(merged.shards, 'shard')} merged, {len(merged.failures)} failed in {merged.seconds:.1f} s: "
+            f"{out} holds {what}{counted(merged.total, 'shape')}"
+        ],
+    )
+    report_failures(
+        merged.failures,
+        skip_errors,
+        record=out / ("failures.parquet" if merged.kind == "index" else "manifest.parquet"),
+        then=lambda: suggest_for_index(out) if merged.kind == "index" else suggest_for_artefacts(out),
+    )

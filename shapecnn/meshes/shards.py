@@ -1,0 +1,300 @@
+"""Divide a collection into shards, which several machines process, and record which shard a folder holds.
+
+A hash of its id decides to which shard a shape belongs. So the shard of a shape does not depend on the other shapes, on
+the order of files, on the platform or on the version of Python. A folder that holds the result of one shard is called a
+part. It is an ordinary folder of artefacts or an ordinary index, with one more file, ``shard.json``, by which ``merge``
+knows which parts belong together and whether all of them are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field
+
+from shapecnn import __version__
+from shapecnn.errors import MismatchError, StoredDataError, UsageError, counted, quoted
+from shapecnn.meshes.collection import Shape
+from shapecnn.settings.base import Settings
+from shapecnn.storage.reading import json_bytes
+from shapecnn.storage.sealed import open_sealed, printable
+
+PART = "shard.json"
+
+_FORMAT = 1
+_MOST_RANGES = 100  # largest number of ranges of missing shards in a message
+_TEXT = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of the shards of a collection.
+
+    Attributes:
+        number: Number of this shard, from 1 to ``count``.
+        count: Number of shards into which the collection is divided, at least 1.
+    """
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the value of ``--shard``.
+
+        Args:
+            text: Number of the shard and number of shards, such as ``2/8``.
+
+        Raises:
+            UsageError: ``text`` has another form, or there is no shard of this number.
+
+        Example:
+            >>> Shard.parse("2/8")
+            Shard(number=2, count=8)
+        """
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise UsageError(
+                f"--shard {quoted(text)} is not of the form I/N, such as 2/8 for the second of 8 shards. If a number "
+                f"is missing, check that the variable it comes from is set."
+            )
+        number, count = int(match[1]), int(match[2])
+        if number == 0:
+            raise UsageError(
+                f"--shard {text}: shards are counted from 1. Add 1 to a number that is counted from 0, such as "
+                f"--shard $((JOB_COMPLETION_INDEX + 1))/{count}."
+            )
+        if number > count:
+            raise UsageError(f"--shard {text}: there is no shard {number} of {count}. Use a number from 1 to {count}.")
+        return cls(number, count)
+
+    def holds(self, shape_id: str) -> bool:
+        """Return whether a shape belongs to this shard.
+
+        Args:
+            shape_id: Id of the shape. The first 8 bytes of the BLAKE2b hash of its UTF-8 text, as a number with the
+                highest byte first, modulo ``count`` give the number of its shard, counted from 0.
+        """
+        digest = hashlib.blake2b(shape_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.number - 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+class Part(Settings):
+    """Content of ``shard.json``: the shard that a folder holds, and the collection that was divided.
+
+    Attributes:
+        number: Number of the shard, from 1 to ``count``.
+        count: Number of shards.
+        shapes: Number of shapes of the whole collection, those of other shards included.
+        collection: SHA-256 (hex) of the ids, labels and splits of all shapes of the collection.
+        version: Version of shapecnn that made the part.
+    """
+
+    number: int = Field(ge=1)
+    count: int = Field(ge=1, le=999_999)  # what Shard.parse accepts
+    shapes: int = Field(ge=0)
+    collection: str = Field(pattern="^[0-9a-f]{64}$")
+    version: str
+
+    @property
+    def shard(self) -> Shard:
+        """The shard that the part holds."""
+        return Shard(self.number, self.count)
+
+    def content(self) -> bytes:
+        """Return the content of ``shard.json``."""
+        return json_bytes({"schema_version": _FORMAT, **self.model_dump(mode="json")})
+
+
+def divide(shapes: Sequence[Shape], shard: Shard | None) -> tuple[list[Shape], Part | None]:
+    """Return the shapes of one shard, and its description.
+
+    Args:
+        shapes: All shapes of a collection, in order of id.
+        shard: The shard; None for the whole collection.
+
+    Returns:
+        The shapes of the shard, in order of id; there may be none. And the description of the part that holds them,
+        None without a shard.
+    """
+    if shard is None:
+        return [*shapes], None
+    digest = hashlib.sha256()
+    for shape in shapes:
+        digest.update(json.dumps([shape.id, shape.label, shape.split]).encode() + b"\n")
+    part = Part(
+        number=shard.number,
+        count=shard.count,
+        shapes=len(shapes),
+        collection=digest.hexdigest(),
+        version=__version__,
+    )
+    return [shape for shape in shapes if shard.holds(shape.id)], part
+
+
+def read_part(folder: Path, remedy: str) -> Part | None:
+    """Read which shard a folder holds.
+
+    Args:
+        folder: Folder of artefacts, or of an index.
+        remedy: Sentence that ends error messages about damaged files, and says what to do.
+
+    Returns:
+        The description of the part; None if the folder was made without ``--shard``.
+
+    Raises:
+        StoredDataError: ``shard.json`` is damaged or of another version.
+    """
+    sealed = open_sealed(folder, remedy)
+    if PART not in sealed.sums:
+        return None
+    described = sealed.json(PART, _FORMAT)
+    with sealed.validating(PART):
+        part = Part.from_options(**described)
+        if part.number > part.count:
+            raise ValueError(f"there is no shard {part.number} of {part.count}")
+    return part
+
+
+def require_same_shard(asked: Part | None, stored: str | None, where: str, rebuild: str) -> None:
+    """Raise MismatchError unless a folder holds the shard that a command makes.
+
+    Args:
+        asked: The part that the command makes; None for the whole collection.
+        stored: The shard in the folder, such as ``2/8``; None for the whole collection.
+        where: Name of the folder, which begins the message.
+        rebuild: Sentence that says what to do, which ends the message.
+
+    Raises:
+        MismatchError: The shards differ.
+    """
+    wanted = None if asked is None else str(asked.shard)
+    if stored == wanted:
+        return
+    if wanted is None:
+        raise MismatchError(
+            f"{where} holds shard {stored} of a collection, not all of it. Add --shard {stored} to continue with this "
+            f"shard. {rebuild}"
+        )
+    held = "a whole collection" if stored is None else f"shard {stored} of a collection"
+    raise MismatchError(f"{where} holds {held}, not shard {wanted}. {rebuild}")
+
+
+def read_parts(folders: Iterable[Path], remedy: str) -> dict[Path, Part]:
+    """Read which shards folders hold, and check that they are all the shards of one collection.
+
+    Args:
+        folders: Folders of artefacts or of indexes, at least one. A shard may be there twice.
+        remedy: Sentence that ends error messages about damaged files, and says what to do.
+
+    Returns:
+        The description of each part, by folder, in the given order.
+
+    Raises:
+        UsageError: A folder was made without ``--shard``, or a shard is missing.
+        MismatchError: Two parts are of different divisions, collections or versions of shapecnn.
+        StoredDataError: ``shard.json`` of a part is damaged or of another version.
+    """
+    parts: dict[Path, Part] = {}
+    for folder in folders:
+        part = read_part(folder, remedy)
+        if part is None:
+            raise UsageError(
+                f"{folder} holds a whole collection, not a shard: name folders that were made with --shard."
+            )
+        parts[folder] = part
+    _require_complete(parts)
+    return parts
+
+
+def _require_complete(parts: Mapping[Path, Part]) -> None:
+    """Raise MismatchError or UsageError unless parts are all the shards of one collection."""
+    (first, one), *others = parts.items()
+    for folder, other in others:
+        if other.count != one.count:
+            raise MismatchError(
+                f"{folder} is shard {other.shard} and {first} is shard {one.shard}: merge parts of one division, with "
+                f"the same number of shards."
+            )
+        if other.version != one.version:
+            raise MismatchError(
+                f"{folder} was made by shapecnn {other.version} and {first} by shapecnn {one.version}: make all parts "
+                f"with one version."
+            )
+        if (other.shapes, other.collection) != (one.shapes, one.collection):
+            sizes = f"{counted(other.shapes, 'shape')} there and {one.shapes} in {first}"
+            detail = sizes if other.shapes != one.shapes else f"other ids, labels or splits than in {first}"
+            raise MismatchError(
+                f"{folder} was made of another collection ({detail}): run the commands of all shards again on the same "
+                f"collection."
+            )
+    missing = sorted({*range(1, one.count + 1)} - {part.number for part in parts.values()})
+    if missing:
+        raise UsageError(
+            f"{'Shard' if len(missing) == 1 else 'Shards'} {_ranges(missing)} of {one.count} "
+            f"{'is' if len(missing) == 1 else 'are'} missing: make {'it' if len(missing) == 1 else 'them'} with "
+            f"--shard {missing[0]}/{one.count}{'' if len(missing) == 1 else ' and so on'}, and merge again."
+        )
+
+
+def require_members(folder: Path, part: Part, ids: Iterable[str], remedy: str) -> None:
+    """Raise StoredDataError if a part holds a shape of another shard.
+
+    Args:
+        folder: Folder of the part.
+        part: Description of the part.
+        ids: Ids of all its shapes, failed ones included.
+        remedy: Sentence that says what to do, which ends the message.
+    """
+    stray = next((shape_id for shape_id in ids if not part.shard.holds(shape_id)), None)
+    if stray is not None:
+        raise StoredDataError(
+            f"{folder} holds {printable(stray)}, which does not belong to shard {part.shard}. {remedy}"
+        )
+
+
+def require_total(parts: Mapping[Path, Part], count: int) -> None:
+    """Raise StoredDataError unless the parts together hold as many shapes as their collection.
+
+    Args:
+        parts: The parts by folder, which :func:`read_parts` has checked.
+        count: Number of different shapes in the parts, failed ones included.
+    """
+    folder, part = next(iter(parts.items()))
+    if count != part.shapes:
+        raise StoredDataError(
+            f"The parts hold {counted(count, 'shape')}, but the collection of {folder} has {part.shapes}: run the "
+            f"commands of all shards again, with --overwrite."
+        )
+
+
+def different(shape_id: str, folder: Path, other: Path) -> MismatchError:
+    """Return the error for a shape whose content differs in two parts of the same shard."""
+    return MismatchError(
+        f"{folder} and {other} are the same shard, but hold different content for {printable(shape_id)}: leave out the "
+        f"one that is not current."
+    )
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as text for ``sbatch --array``.
+
+    Example:
+        >>> _ranges([2, 5, 6, 7])
+        '2,5-7'
+    """
+    runs = [[*run] for _, run in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    spans = [(run[0][1], run[-1][1]) for run in runs]
+    texts = [str(low) if low == high else f"{low}-{high}" for low, high in spans]
+    more = len(texts) - _MOST_RANGES
+    return ",".join(texts[:_MOST_RANGES]) + (f" and {more} more ranges" if more > 0 else "")

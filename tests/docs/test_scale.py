@@ -1,0 +1,100 @@
+"""The examples of docs/scale.md run as they stand: the loop, a task of the SLURM array, pods of the Kubernetes job."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from shapecnn.cli.main import cli
+from shapecnn.meshes.shards import read_part
+from shapecnn.storage.kinds import kind_of
+from tests.conftest import ROOT
+from tests.solids import contents, write_box
+
+TEXT = (ROOT / "docs" / "scale.md").read_text()
+LOOP, SLURM = re.findall(r"^```bash\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+JOB: dict[str, Any] = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[0])
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A folder with ``meshes``, and with the command ``shapecnn`` in ``bin``."""
+    for number in range(5):
+        write_box(tmp_path / "meshes" / f"class{number % 2}" / f"{number}.off", 1, 1, 1 + number)
+    script = tmp_path / "bin" / "shapecnn"
+    script.parent.mkdir()
+    python = f"PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -P -m shapecnn"
+    script.write_text(f'#!/bin/sh\n{python} "$@"\n')
+    script.chmod(0o755)
+    return tmp_path
+
+
+def run(script: str, here: Path, **variables: str) -> None:
+    environment = {**os.environ, "PATH": f"{here / 'bin'}{os.pathsep}{os.environ['PATH']}", **variables}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], cwd=here, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_shell_loop(here: Path) -> None:
+    run(LOOP, here)
+    run("shapecnn render meshes once --up y", here)
+    assert contents(here / "views") == contents(here / "once")
+    assert len(list((here / "parts").iterdir())) == 4
+
+
+def test_a_task_of_the_slurm_array(here: Path, user_cache: Path, engine: object) -> None:
+    lines = SLURM.splitlines()
+    assert lines[0] == "#!/bin/bash"
+    options = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH ")]
+    assert "--array=1-8" in options
+    run(SLURM, here, SLURM_ARRAY_TASK_ID="8")
+    assert kind_of(here / "parts" / "8") == "index"
+    part = read_part(here / "parts" / "8", "")
+    assert part is not None
+    assert str(part.shard) == "8/8"
+
+
+def test_a_pod_of_the_kubernetes_job(here: Path) -> None:
+    spec = JOB["spec"]
+    assert (JOB["kind"], spec["completionMode"], spec["completions"]) == ("Job", "Indexed", 8)
+    (container,) = spec["template"]["spec"]["containers"]
+    assert container["command"] == ["bash", "-c"]
+    (script,) = container["args"]
+    volumes = {volume["name"] for volume in spec["template"]["spec"]["volumes"]}
+    assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"  # what backoffLimitPerIndex requires
+    for index, shard in ((0, "1/8"), (7, "8/8")):
+        run(script, here, JOB_COMPLETION_INDEX=str(index))
+        part = read_part(here / "parts" / str(index), "")
+        assert part is not None
+        assert str(part.shard) == shard
+
+
+def test_kubernetes_leaves_the_script_as_it_is() -> None:
+    """It replaces ``$(NAME)`` in arguments if NAME is a variable; nothing in the script has this form."""
+    (container,) = JOB["spec"]["template"]["spec"]["containers"]
+    assert re.findall(r"\$\([A-Za-z_]\w*\)", container["args"][0]) == []
+    assert "$$" not in container["args"][0]
+
+
+def test_the_options_of_all_commands_exist() -> None:
+    """Also of those that only a scheduler can run."""
+    quoted = re.findall(r"'(shapecnn [^']*)'|`(shapecnn [^`]*)`", TEXT)
+    commands = [one or other for one, other in quoted]
+    assert len(commands) >= 4
+    for command in commands:
+        words = [word for word in shlex.split(command)[1:] if word != "--help"]
+        done = CliRunner().invoke(cli, [*words, "--help"])
+        assert done.exit_code == 0, done.output
+        assert {word for word in words if word.startswith("--")} <= {*re.findall(r"--[\w-]+", done.output)}
