@@ -20,6 +20,7 @@ from shapecnn.cli.options import (
     workers_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
 from shapecnn.workers.progress import stage
 
@@ -33,18 +34,25 @@ class _Steps:
     """Log of the finished steps of the demo, with name, duration, result and path of each.
 
     Attributes:
-        rows: Lines of the table that is printed at the end, one for each finished step.
+        rows: Name, duration in seconds, result and path of each finished step.
         start: Start of the current step, in seconds of the monotonic clock.
     """
 
-    rows: list[str] = field(default_factory=list)
+    rows: list[tuple[str, float, str, Path]] = field(default_factory=list)
     start: float = field(default_factory=time.monotonic)
 
     def finish(self, step: str, result: str, path: Path) -> None:
         """Add a row for the step that has just ended, and print a note about it."""
         seconds, self.start = time.monotonic() - self.start, time.monotonic()
-        self.rows.append(f"{step:16} {seconds:6.1f} s  {result:52} {path}")
+        self.rows.append((step, seconds, result, path))
         note(f"{step}: {result} ({seconds:.1f} s)")
+
+    def lines(self) -> list[str]:
+        """Return the table of all steps."""
+        if is_drawn():
+            rows = [[step, f"{seconds:.1f} s", result, str(path)] for step, seconds, result, path in self.rows]
+            return table(rows, ["step", "time", "result", "written to"], [1])
+        return [f"{step:16} {seconds:6.1f} s  {result:52} {path}" for step, seconds, result, path in self.rows]
 
 
 @click.command("demo")
@@ -149,7 +157,7 @@ def command(
         "seconds": round(seconds, 3),
     }
     text = [
-        *steps.rows,
+        *steps.lines(),
         "",
         "Smoke test on the test split of the generated shapes, protocol mvcnn with the penultimate feature:",
         *(

@@ -90,7 +90,7 @@ def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequen
         show_header=bool(header),
         show_edge=False,
         pad_edge=False,
-        collapse_padding=True,
+        collapse_padding=bool(header),
     )
     for place in range(len(rows[0])):
         title = header[place] if header else ""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
+import pytest
+
+from shapecnn.cli.demo import _Steps
 from shapecnn.sources.shapes import CLASSES
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, cells
 
 
 def test_the_demo_makes_all_it_names_and_ends_with_a_page(tmp_path: Path, command: Command) -> None:
@@ -34,3 +38,16 @@ def test_the_demo_makes_all_it_names_and_ends_with_a_page(tmp_path: Path, comman
     assert all(str(path) in again.stdout for path in paths.values())
     assert "epoch 1 of" not in again.stderr  # what was trained stays trained
     assert {path: path.stat().st_mtime_ns for path in paths["views"].rglob("*.png")} == sheets
+
+
+@pytest.mark.usefixtures("screen")
+def test_people_at_a_terminal_get_a_table_of_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = _Steps()
+    with click.Context(click.Command("demo")):
+        steps.finish("generate", "640 meshes", Path("my-demo/meshes"))
+        steps.finish("eval mvcnn", "accuracy 99.4%, mAP 98.8%", Path("my-demo/mvcnn-report/report.html"))
+    lines = steps.lines()
+    assert max(map(len, lines)) <= 80
+    assert cells(lines)[0] == ["step", "time", "result", "written to"]
+    assert [row[0] for row in cells(lines)[2:4]] == ["generate", "eval mvcnn"]
+    assert "generate: 640 meshes" in capsys.readouterr().err

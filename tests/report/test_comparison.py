@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from shapecnn.evaluation.compare_results import Pair
+from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.report.comparison import (
     HEADINGS,
     csv_table,
@@ -225,3 +226,11 @@ def test_the_files_agree(tmp_path: Path) -> None:
     assert with_others["pr.png"] == curves(made, "png", published=True)
     assert with_others["report.html"] == page(made, published=True).encode()
     assert with_others["comparison.json"] == files["comparison.json"]
+
+
+def test_models_without_a_curve_need_no_legend() -> None:
+    """Where no class has two shapes, matplotlib warned of a legend of nothing."""
+    retrieval = mvcnn(np.eye(61, dtype=np.float32), [str(number) for number in range(61)])
+    assert retrieval.pr11 is None
+    without = replace(STRONG, evaluation=replace(STRONG.evaluation, retrieval=retrieval))
+    assert "strong: mAP" not in " ".join(texts(curves(comparison(without))))

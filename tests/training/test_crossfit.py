@@ -45,3 +45,9 @@ def test_labels_that_tell_nothing_are_told_by_chance() -> None:
     """20 numbers tell 60 shapes apart; whoever was fitted to them would be told."""
     logits, _ = crossfit(drawn(0), LABELS, np.arange(60) // 3 % 5, BLOCKS, STAGE)
     assert (logits.argmax(axis=1) == LABELS.numpy()).mean() < 0.55
+
+
+def test_every_fold_is_counted() -> None:
+    told: list[tuple[int, int | None]] = []
+    crossfit(drawn(1), LABELS, np.arange(60) // 3 % 4, BLOCKS, STAGE, lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -12,7 +12,7 @@ from shapecnn.settings.validation import Validation
 from shapecnn.storage.own import require_unchanged
 from shapecnn.training.splits import divide
 from shapecnn.workers.progress import Progress, listen
-from tests.training.data import VIEWS, pictures, write_artefacts
+from tests.training.data import VIEWS, collection, experiment, pictures, run, write_artefacts
 
 
 def told_stages(work: Callable[[], object]) -> dict[str, tuple[int, int | None] | None]:
@@ -46,3 +46,15 @@ def test_the_search_for_copies_before_a_training_is_counted(tmp_path: Path) -> N
     )
     told = told_stages(lambda: divide(views, list(views.entries), Validation(folds=2)))
     assert told == {"Looking for copies": (6, 6)}
+
+
+def test_the_end_of_a_training_is_counted(tmp_path: Path) -> None:
+    """Fitting, measuring and calibrating took minutes under the name of what came before them."""
+    data = write_artefacts(tmp_path / "views", VIEWS, collection(pictures, train=14, test=0))
+    settings = experiment({"kind": "lda", "name": "closed"}, validation={"folds": 0, "select": "last"})
+    told = told_stages(lambda: run(settings, data, tmp_path / "run"))
+    assert told["Training stage closed"] is None
+    assert told["Computing scores and features"] == (42, 42)
+    assert told["Computing features"] == (42, 42)
+    assert told["Calibrating by cross-validation"] == (5, 5)
+    assert "Measuring the trained network" in told
