@@ -523,7 +523,7 @@ def test_metrics_have_a_line_for_each_epoch_and_each_closed_form(whole: dict[str
 def test_activations_are_computed_once_for_the_stages_that_share_them(
     whole: dict[str, tuple[Path, list[str]]],
 ) -> None:
-    computed = [moment for moment in whole["views, last"][1] if moment == "activations 15/15"]
+    computed = [moment for moment in whole["views, last"][1] if moment == "Computing features 15/15"]
     assert len(computed) == 1  # of the frozen parts, plain and mirrored; the closed form takes them too
 
 
