@@ -421,7 +421,7 @@ def limits(record: dict[str, Any]) -> str:
 
 
 def serving(record: dict[str, Any]) -> str:
-    """Return a column for each index; what is not measured stays empty."""
+    """Return a column for each index; what was not measured is left out."""
     columns = record["figures"]["rows"]
 
     def line(title: str, cell: Callable[[dict[str, Any]], str]) -> list[str]:
@@ -461,7 +461,8 @@ def serving(record: dict[str, Any]) -> str:
         line("memory of the server", lambda row: f"{row['medians']['server']['own_mb'] / 1000:.1f} GB"),
         line("memory of the page", lambda row: f"{row['medians']['browser']['heap_mb']:.0f} MB"),
     ]
-    return _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], lines)
+    measured = [each for each in lines if any(each[1:])]
+    return _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], measured)
 
 
 def _spread(figure: dict[str, float]) -> str:
