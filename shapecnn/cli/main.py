@@ -201,4 +201,7 @@ def _interrupted(cause: BaseException) -> tuple[int, str, str]:
     command = "the same command with --resume" if sys.argv[1:2] == ["train"] else "the same command again"
     number = cause.number if isinstance(cause, Ended) else signal.SIGINT
     by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
-    return 128 + number, "interrupted", f"Interrupted{by}. Finished work is kept; run {command} to continue."
+    kept = f"Finished work is kept; run {command} to continue."
+    if sys.argv[1:2] == ["serve"]:
+        kept = "The server has stopped."
+    return 128 + number, "interrupted", f"Interrupted{by}. {kept}"

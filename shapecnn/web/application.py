@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -28,6 +27,7 @@ from shapecnn.web.limits import Gate, RefusedError, read_body
 from shapecnn.web.maps import MapDesk
 from shapecnn.web.queries import Query, failure
 from shapecnn.web.thumbnails import Thumbnails
+from shapecnn.web.warming import Warming
 
 WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait
 MOST_QUERIES = 100  # queries in one table of results
@@ -48,6 +48,7 @@ class Application:
     def __init__(self, desk: Desk, thumbnails: Thumbnails, maps: MapDesk) -> None:
         self.desk, self.thumbnails, self.maps = desk, thumbnails, maps
         self._gate = Gate(WORKING, WAITING)
+        self._networks = Warming(desk.warm)
 
     def starlette(self) -> Starlette:
         """Return the application for the server."""
@@ -74,14 +75,8 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
-        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        self._networks.start()
         yield
-
-    def _warm(self) -> None:
-        try:
-            self.desk.warm()
-        except Exception:
-            return  # the first query reports it
 
     def addresses(self) -> list[Address]:
         """Return the addresses of the API."""
@@ -158,6 +153,7 @@ class Application:
         if kind not in ("mesh", "picture"):
             raise RefusedError(400, "usage", "kind: give mesh or picture.")
         up = asking.up(request)
+        await self._networks.done()
         async with self._gate.passing():
             data = await read_body(request, self.desk.limits.upload)
             try:
@@ -188,10 +184,12 @@ class Application:
 
     async def prediction(self, request: Request) -> Response:
         """Classify a query."""
+        await self._networks.done()
         return _json(await self._compute(self.desk.prediction, self._query(request)))
 
     async def explanation(self, request: Request) -> Response:
         """Explain the class of a query."""
+        await self._networks.done()
         return _json(await self._compute(self.desk.explanation, self._query(request)))
 
     async def model(self, request: Request) -> Response:

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,14 @@ from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from shapecnn.web.application import Application
+from shapecnn.web.desk import Desk
+from shapecnn.web.guard import Guard
+from shapecnn.web.maps import MapDesk
 from shapecnn.web.queries import short_name
+from shapecnn.web.thumbnails import Thumbnails
+from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
+from tests.web.conftest import HERE
 
 Upload = Callable[..., str]
 
@@ -54,6 +62,23 @@ def test_answers_are_those_of_the_commands(
     assert client.get(f"/api/queries/{query}/prediction").json() == {**printed, "path": Path(file).name}
     (printed,) = command("explain", site / "run", file, "--json", "--workers", "1").json("explain")
     assert client.get(f"/api/queries/{query}/explanation").json() == {**printed, "path": Path(file).name}
+
+
+def test_searches_that_need_no_network_do_not_wait_for_uploads_that_do(
+    desk: Desk, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(desk, "warm", lambda: go.wait(60))
+    application = Application(desk, Thumbnails(Workers(1), tmp_path / "pictures.sqlite"), MapDesk(desk))
+    cube = (site / "meshes" / "box/cube.off").read_bytes()
+    with TestClient(Guard(application.starlette(), "127.0.0.1", None), HERE) as client, ThreadPoolExecutor(3) as pool:
+        uploads = [pool.submit(client.post, "/api/queries?name=cube.off", content=cube) for _ in range(3)]
+        found = client.get("/api/queries/shape-0/results")
+        waited = [not upload.done() for upload in uploads]
+        go.set()
+        assert [upload.result().status_code for upload in uploads] == [201] * 3
+    assert found.status_code == 200
+    assert all(waited)
 
 
 def test_a_picture_is_answered_as_by_the_command(

@@ -69,6 +69,7 @@ def test_a_program_that_starts_the_server_is_told_where_it_is(host: str, token: 
         stdout, stderr = process.communicate(timeout=60)
     assert stdout == b""  # nothing after the one line
     assert b"Open " not in stderr
+    assert stderr.endswith(b"Interrupted. The server has stopped.\n")
 
 
 def test_uploads_in_parallel_are_answered_or_refused(site: Path) -> None:

@@ -1,0 +1,40 @@
+"""Load the networks in the background, while requests that need none are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+
+class Warming:
+    """Loads the networks once, in a thread.
+
+    Requests that need a network wait before they enter the gate. Otherwise the first uploads would keep all its places
+    until the networks are loaded, and searches that need no network would wait for them.
+
+    Args:
+        load: Function that loads the networks. If it fails, the first request that needs a network reports the error.
+    """
+
+    def __init__(self, load: Callable[[], None]) -> None:
+        self._load = load
+        self._done: asyncio.Event | None = None
+
+    def start(self) -> None:
+        """Begin to load; called in the event loop of the server."""
+        self._done = asyncio.Event()
+        words = asyncio.get_running_loop(), self._done
+        threading.Thread(target=self._work, args=words, name="warm", daemon=True).start()
+
+    async def done(self) -> None:
+        """Wait until the networks are loaded or cannot be; return at once if loading was never begun."""
+        if self._done is not None:
+            await self._done.wait()
+
+    def _work(self, loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
+        with suppress(Exception):
+            self._load()
+        with suppress(RuntimeError):  # the server has ended
+            loop.call_soon_threadsafe(done.set)
