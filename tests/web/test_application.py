@@ -7,6 +7,7 @@ import io
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,6 +74,7 @@ def test_searches_that_need_no_network_do_not_wait_for_uploads_that_do(
     cube = (site / "meshes" / "box/cube.off").read_bytes()
     with TestClient(Guard(application.starlette(), "127.0.0.1", None), HERE) as client, ThreadPoolExecutor(3) as pool:
         uploads = [pool.submit(client.post, "/api/queries?name=cube.off", content=cube) for _ in range(3)]
+        time.sleep(1)  # they have arrived
         found = client.get("/api/queries/shape-0/results")
         waited = [not upload.done() for upload in uploads]
         go.set()
