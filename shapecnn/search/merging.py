@@ -51,9 +51,7 @@ class _Item:
         if self.features is None or other.features is None:
             return self.features is other.features
         pairs = zip(self.features, other.features, strict=True)
-        return all(
-            one is two or (one is not None and two is not None and np.array_equal(one, two)) for one, two in pairs
-        )
+        return all(one is two if one is None or two is None else np.array_equal(one, two) for one, two in pairs)
 
 
 @dataclass(slots=True)
