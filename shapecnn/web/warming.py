@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+DELAY = 1.5
+"""Seconds in which the first page has the processor to itself, unless a request needs a network."""
+
 
 class Warming:
     """Loads the networks once, in a thread.
@@ -20,18 +23,27 @@ class Warming:
 
     def __init__(self, load: Callable[[], None]) -> None:
         self._load = load
+        self._begin: asyncio.TimerHandle | None = None
         self._done: asyncio.Event | None = None
 
     def start(self) -> None:
-        """Begin to load; called in the event loop of the server."""
+        """Begin to load after :data:`DELAY` seconds; called in the event loop of the server."""
         self._done = asyncio.Event()
-        words = asyncio.get_running_loop(), self._done
-        threading.Thread(target=self._work, args=words, name="warm", daemon=True).start()
+        self._begin = asyncio.get_running_loop().call_later(DELAY, self._start_now)
 
     async def done(self) -> None:
-        """Wait until the networks are loaded or cannot be; return at once if loading was never begun."""
+        """Wait until the networks are loaded or cannot be; return at once if :meth:`start` was never called."""
+        if self._begin is not None:
+            self._start_now()
         if self._done is not None:
             await self._done.wait()
+
+    def _start_now(self) -> None:
+        if self._begin is not None:
+            self._begin.cancel()
+            self._begin = None
+            words = asyncio.get_running_loop(), self._done
+            threading.Thread(target=self._work, args=words, name="warm", daemon=True).start()
 
     def _work(self, loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
         with suppress(Exception):
