@@ -126,7 +126,7 @@ def _artefact_rows(facts: Facts) -> Iterator[Row]:
 
 
 def _shard_row(facts: Facts) -> Iterator[Row]:
-    if "shard" in facts:
+    if facts["shard"] is not None:
         yield "shard", f"{facts['shard']} of a collection: shapecnn merge joins all shards"
 
 

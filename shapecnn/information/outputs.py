@@ -37,7 +37,7 @@ def artefact_facts(folder: Path) -> dict[str, Any]:
     good = [entry for entry in entries if entry.status == "ok"]
     failed = [entry for entry in entries if entry.status != "ok"]
     return {
-        **shard_facts(folder),
+        "shard": shard_of(folder),
         "content": settings.get("kind"),
         "shapes": len(good),
         **count_labels((entry.label, entry.split) for entry in good),
@@ -52,8 +52,8 @@ def artefact_facts(folder: Path) -> dict[str, Any]:
     }
 
 
-def shard_facts(folder: Path) -> dict[str, str]:
-    """Tell which shard of a collection a folder holds: the fact ``shard``, such as ``2/8``; no fact without a shard.
+def shard_of(folder: Path) -> str | None:
+    """Return which shard of a collection a folder holds, such as ``2/8``; None for a whole collection.
 
     Args:
         folder: Folder of artefacts or of an index.
@@ -62,7 +62,7 @@ def shard_facts(folder: Path) -> dict[str, str]:
         StoredDataError: The description of the shard is damaged.
     """
     part = read_part(folder, ARTEFACT_REMEDY)
-    return {} if part is None else {"shard": str(part.shard)}
+    return None if part is None else str(part.shard)
 
 
 def report_facts(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from shapecnn.errors import ShapecnnError
 from shapecnn.information.meshes import count_labels
-from shapecnn.information.outputs import shard_facts, size_of
+from shapecnn.information.outputs import shard_of, size_of
 from shapecnn.models.head import WEIGHTS
 from shapecnn.models.metric import METRIC
 from shapecnn.models.run import CONFIG, METRICS, SPLIT, describe_run
@@ -100,7 +100,7 @@ def index_facts(folder: Path) -> dict[str, Any]:
     header, record, shapes = read_shapes(folder)
     sealed = open_sealed(folder, "Put it back from a copy, or index the collection again, with --overwrite.")
     return {
-        **shard_facts(folder),
+        "shard": shard_of(folder),
         "model": header.model,
         "description": _title(record),
         "feature": record.feature,

@@ -93,7 +93,7 @@ def test_info_and_verify_know_the_shard(meshes: Path, parts: list[Path], tmp_pat
     found = [finding["path"] for folder in json.loads(done.stdout)["folders"] for finding in folder["findings"]]
     assert found == ["box/train/new.off"]  # in the one part where it belongs
     command("merge", *parts, tmp_path / "merged")
-    assert "shard" not in command("info", tmp_path / "merged", "--json").json("info")["facts"]
+    assert command("info", tmp_path / "merged", "--json").json("info")["facts"]["shard"] is None
 
 
 def test_a_part_leads_to_merge_and_a_merged_folder_on(
