@@ -33,6 +33,9 @@ def update_index(
     labels: Labels | None = None,
     limit: FaceLimit = NO_LIMIT,
     overwrite: bool = False,
+    rows: Literal["full", "small"] | None = None,
+    pictures: bool | None = None,
+    check: bool = False,
     device: Device = "auto",
     workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -58,6 +61,12 @@ def update_index(
         labels: Source of the label and the split of each shape: ``auto`` (the default), ``folder`` or ``none``.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
+        rows: How features are stored. ``full``: as float32 and float16, 41 kB for a shape of ``@imagenet``. ``small``:
+            in one byte a number, and two bits a number for views, 5.3 kB. None: as the index has them; a new index, and
+            one that grows, has small rows from 10,000 shapes.
+        pictures: Whether to store features of views, which a search by pictures needs; True for a new index.
+        check: Whether to read and hash every mesh file. Otherwise a file whose size and times are as before is
+            taken to be unchanged.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
@@ -84,9 +93,12 @@ def update_index(
     require_choice("up", up or "z", Up)
     require_choice("orientation", orientation or "upright", Orientation)
     require_choice("feature", feature or "penultimate", Literal["penultimate", "metric"])
+    require_choice("rows", rows or "full", Literal["full", "small"])
     collection, folder = require_path("collection", collection), Path(folder)
     require_own(HEADER, folder, overwrite)
-    request = IndexRequest(None if model is None else str(model), feature, settings, orientation, up, labels, limit)
+    request = IndexRequest(
+        None if model is None else str(model), feature, settings, orientation, up, labels, limit, rows, pictures
+    )
     plan = plan_index(folder, request, overwrite)
     if plan.model.input.imported:
         say(plan.model.input.note(plan.model.name))
@@ -101,6 +113,7 @@ def update_index(
         plan,
         command=command,
         overwrite=overwrite,
+        check=check,
         device=device,
         workers=as_workers(workers),
         progress=progress,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -54,6 +54,13 @@ if TYPE_CHECKING:
 @index_up_option
 @index_labels_option
 @failures_option
+@click.option("--rows", type=click.Choice(["full", "small"]),
+              help="How features are stored: in full, 41 kB for a shape of @imagenet, or in one byte a number, and two "
+              "bits for views, 5.3 kB.  [default: as in INDEX; small for a new INDEX from 10,000 shapes]")  # fmt: skip
+@click.option("--pictures/--no-pictures", default=None, help="Whether to store features of views, which `shapecnn "
+              "query --image` needs.  [default: as in INDEX; --pictures for a new INDEX]")  # fmt: skip
+@click.option("--check", is_flag=True, help="Read and hash every mesh file. Without it, a mesh file whose size and "
+              "times are as they were is taken to be unchanged.")  # fmt: skip
 @batch_options
 @device_option
 def command(
@@ -67,6 +74,9 @@ def command(
     limit: FaceLimit,
     up: Up | None,
     labels: Labels | None,
+    rows: Literal["full", "small"] | None,
+    pictures: bool | None,
+    check: bool,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -93,6 +103,7 @@ def command(
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
       shapecnn index meshes/ my-index --set backbone=dinov2-s
       shapecnn index meshes/ my-index --set descriptor=sph
+      shapecnn index meshes/ my-index --rows small --no-pictures
     """
     from shapecnn.workers.server import start_server
 
@@ -113,6 +124,9 @@ def command(
             labels=labels,
             limit=limit,
             overwrite=overwrite,
+            rows=rows,
+            pictures=pictures,
+            check=check,
             device=device,
             workers=workers,
             progress=progress,

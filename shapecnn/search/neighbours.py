@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.search.index import Index, IndexedShape
+from shapecnn.search.small_rows import PackedViews
 from shapecnn.shared.similarity import Similarity, cosines, unit
 
 BLOCK = 256  # shapes whose views are compared at once: 16 MB of float32 for 12 views with features of length 1280
@@ -50,7 +51,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
     if not index.shapes:
         return [[] for _ in queries]
     answers = []
-    for query, rows in zip(queries, _candidates(index.features, queries, k, similarity), strict=True):
+    for query, rows in zip(queries, _candidates(np.asarray(index.features), queries, k, similarity), strict=True):
         exact = similarity(query[None].astype(np.float64), index.features[rows].astype(np.float64))[0]
         answers.append([Hit(index.shapes[rows[i]], score) for i, score in _best(exact, k)])
     return answers
@@ -93,22 +94,29 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
     """
     if index.views is None or not index.shapes:
         return [[] for _ in queries]
+    if isinstance(index.views, PackedViews):
+        compared = (index.views.similarities(query).astype(np.float64).round(6) for query in queries)
+        return [_hits(index, similarity, np.arange(len(index.shapes)), k) for similarity in compared]
     # The stored vectors are rounded to float16, so their lengths are no longer exactly 1.
     blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))
     count, size = index.views.shape[1:]
-    compared = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
-    scores = np.concatenate([each.max(axis=1) for each in compared])  # (N, Q)
+    blockwise = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
+    scores = np.concatenate([each.max(axis=1) for each in blockwise])  # (N, Q)
     k = min(k, len(scores))
     worst = np.partition(scores, len(scores) - k, axis=0)[len(scores) - k]
     answers = []
     for query, rough, least in zip(queries, scores.T, worst, strict=True):
         rows = np.flatnonzero(rough >= least - _NOISE)
         similarity = (unit(index.views[rows].astype(np.float64)) * query).sum(axis=2).round(6)  # (rows, V)
-        best_view = similarity.argmax(axis=1)
-        answers.append([
-            Hit(index.shapes[rows[i]], score, int(best_view[i])) for i, score in _best(similarity.max(axis=1), k)
-        ])  # fmt: skip
+        answers.append(_hits(index, similarity, rows, k))
     return answers
+
+
+def _hits(index: Index, similarity: NDArray[np.float64], rows: NDArray[np.int64], k: int) -> list[Hit]:
+    """Return the k best of some rows of an index, by the (rows, V) similarities of their views."""
+    best_view = similarity.argmax(axis=1)
+    best = _best(similarity.max(axis=1), k)
+    return [Hit(index.shapes[rows[i]], score, int(best_view[i])) for i, score in best]
 
 
 def nearest_rows(rows: NDArray[np.float32], k: int) -> NDArray[np.int32]:

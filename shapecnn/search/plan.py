@@ -6,14 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shapecnn.errors import StoredDataError
+from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.joined import resolve_index_model
 from shapecnn.models.model import JOINED, Model
 from shapecnn.models.untrained import UNTRAINED
-from shapecnn.search.index import index_settings
+from shapecnn.search.header import RowSize
+from shapecnn.search.index import Index, index_settings
 from shapecnn.search.record import ModelRecord
+from shapecnn.search.small_rows import PackedFeatures
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
+
+SMALL_FROM = 10_000
+"""Number of shapes from which an index gets small rows, unless the user chooses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class IndexRequest:
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+        rows: How features are stored: ``full`` or ``small``.
+        pictures: Whether to store features of views, which a search by pictures needs.
     """
 
     model: str | None = None
@@ -39,6 +46,8 @@ class IndexRequest:
     up: Up | None = None
     labels: Labels | None = None
     limit: FaceLimit = NO_LIMIT
+    rows: RowSize | None = None
+    pictures: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class IndexPlan:
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
         max_faces: Number of faces above which a mesh is refused, unless it is simplified; None: no limit.
         new: Whether the index is new: its folder has neither a finished nor an unfinished index.
+        rows: How features are stored: ``full`` or ``small``; None to choose by the number of shapes.
+        pictures: Whether features of views are stored, if the model has any.
     """
 
     model: Model
@@ -58,6 +69,39 @@ class IndexPlan:
     labels: Labels = "auto"
     max_faces: int | None = None
     new: bool = True
+    rows: RowSize | None = None
+    pictures: bool = True
+
+    def stores_small(self, old: Index | None, count: int) -> bool:
+        """Tell whether an index of ``count`` shapes gets small rows: by option, as before, or because it grew large.
+
+        Args:
+            old: The index before; None for a new one.
+            count: Number of shapes of the new index.
+        """
+        if not count or self.rows is not None:
+            return count > 0 and self.rows == "small"
+        if old is not None and (len(old.shapes) >= SMALL_FROM or isinstance(old.features, PackedFeatures)):
+            return isinstance(old.features, PackedFeatures)
+        return count >= SMALL_FROM and _packable(self.model)
+
+    def require_rows(self, old: Index, where: Path) -> None:
+        """Raise MismatchError if full rows are asked for, but the index has small rows, of which they cannot be made.
+
+        Args:
+            old: The index before.
+            where: Folder of the index.
+        """
+        if self.rows == "full" and isinstance(old.features, PackedFeatures):
+            raise MismatchError(
+                f"{where} has small rows, from which full rows cannot be made. Index the collection in another folder, "
+                f"or add --overwrite to make the index again."
+            )
+
+    def options(self, old: Index | None) -> dict[str, Any]:
+        """Return the settings of the index that do not change its features, as an unfinished index stores them."""
+        small = self.rows == "small" or (self.rows is None and old is not None and self.stores_small(old, 1))
+        return {"labels": self.labels, "rows": "small" if small else "full", "pictures": self.pictures}
 
     @classmethod
     def of(
@@ -113,7 +157,16 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
     simplify = request.limit.target or (record.simplify if record else None)
     labels = request.labels or (stored.labels if stored else "auto")
     plan = IndexPlan.of(model, up, labels, simplify, request.limit.most)
-    return replace(plan, new=record is None)
+    rows = request.rows or (stored.rows if stored and stored.rows == "small" else None)
+    if rows == "small" and not _packable(model):
+        raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
+    pictures = request.pictures if request.pictures is not None else (stored.pictures if stored else True)
+    return replace(plan, new=record is None, rows=rows, pictures=pictures)
+
+
+def _packable(model: Model) -> bool:
+    """Tell whether the features of a model can be stored as small rows: those of a network, without a descriptor."""
+    return model.network.descriptor is None and model.input.joined is None
 
 
 def _model(folder: Path, request: IndexRequest, record: ModelRecord | None, up: Up) -> Model:

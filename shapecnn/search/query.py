@@ -22,6 +22,7 @@ from shapecnn.search.answers import Answers as Answers
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
 from shapecnn.search.pictures import PictureSource, picture_name, picture_sources, read_pictures
+from shapecnn.search.small_rows import PackedFeatures, pack, unpack
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings
 from shapecnn.shared.checks import require_count
 from shapecnn.shared.similarity import Similarity
@@ -135,8 +136,13 @@ class Searcher:
         if record.simplify is not None and not limit.simplify:
             limit = FaceLimit(record.simplify, simplify=True)
         outputs = self._encoder.outputs(meshes, up=up or record.up, limit=limit, progress=progress)
-        represent = self.model.comparison.represent
-        return [output if isinstance(output, ItemError) else represent(output) for output in outputs]
+        return [output if isinstance(output, ItemError) else self._represent(output) for output in outputs]
+
+    def _represent(self, output: Output) -> Feature:
+        """Return the feature of a query, rounded like those of the index, so that a copy of a shape has its feature."""
+        feature = self.model.comparison.represent(output)
+        small = isinstance(self.index.features, PackedFeatures)
+        return unpack(pack(feature[None]))[0] if small else feature
 
     def nearest(self, features: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> list[list[Hit]]:
         """Find the shapes of the index most similar to each feature.
@@ -224,7 +230,7 @@ class Searcher:
     def _space(self) -> tuple[Any, Index]:
         """Return the object that compares features, and the index with its features in the form that is compared."""
         if self._placed is None:
-            space = self.model.comparison.space(self.index.features, self.index.placed)
+            space = self.model.comparison.space(np.asarray(self.index.features), self.index.placed)
             self._placed = space, replace(self.index, features=space.rows)
         return self._placed
 
@@ -267,8 +273,9 @@ def require_views(index: Index, model: Model, where: str) -> None:
         )
     if index.views is None and index.shapes:
         raise UsageError(
-            f"{where} has no features of single views, because an earlier version of shapecnn made the index. To "
-            f"add the features, run this with the original options: shapecnn index COLLECTION {shlex.quote(where)}"
+            f"{where} has no features of single views, because it was made with --no-pictures or by an earlier version "
+            f"of shapecnn. To add the features, run this with the original options: shapecnn index COLLECTION "
+            f"{shlex.quote(where)} --pictures"
         )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
@@ -18,11 +20,13 @@ from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model, compares_views
 from shapecnn.models.space import Placed
+from shapecnn.search.changes import IndexChanges as IndexChanges
+from shapecnn.search.changes import changes_between
 from shapecnn.search.features import CollectionRows, compute_rows
+from shapecnn.search.header import IndexHeader
 from shapecnn.search.index import (
     FAILURES,
     FEATURES,
-    FORMAT,
     HEADER,
     SHAPES,
     Failure,
@@ -33,42 +37,27 @@ from shapecnn.search.index import (
 )
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.record import ModelRecord
-from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, foreign, journal_rows, write_rows
+from shapecnn.search.rows import (
+    FeatureRow,
+    RowJournal,
+    StoredRow,
+    foreign,
+    journal_rows,
+    packed_features,
+    write_rows,
+    write_small_rows,
+)
+from shapecnn.search.small_rows import PackedFeatures, PackedViews, same_features
+from shapecnn.search.stamps import Stamps, now, write_stamps
 from shapecnn.storage.journal import open_journal
 from shapecnn.storage.own import remove_all_own, require_own, require_unchanged
 from shapecnn.storage.publishing import exclusive, publish, written_hashes
-from shapecnn.storage.reading import json_bytes
+from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK, discard
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
-
-
-@dataclass(frozen=True, slots=True)
-class IndexChanges:
-    """Result of an index update: numbers of added, updated, unchanged and removed shapes, and the failed meshes.
-
-    Attributes:
-        added: Number of new shapes.
-        updated: Number of shapes whose mesh file has changed.
-        unchanged: Number of shapes whose mesh file has not changed.
-        removed: Number of shapes of the old index that the collection no longer has, or whose mesh cannot be used any
-            more.
-        total: Number of shapes in the index after the update.
-        seconds: Duration of the update in seconds.
-        failures: Path and error of each mesh that cannot be used, in order of id.
-        relabelled: Number of unchanged shapes whose label or split has changed.
-    """
-
-    added: int
-    updated: int
-    unchanged: int
-    removed: int
-    total: int
-    seconds: float
-    failures: list[tuple[str, str]]
-    relabelled: int = 0
 
 
 def bring_up_to_date(
@@ -78,6 +67,7 @@ def bring_up_to_date(
     *,
     command: str = "shapecnn index COLLECTION INDEX",
     overwrite: bool = False,
+    check: bool = False,
     device: Device = "auto",
     workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -86,7 +76,8 @@ def bring_up_to_date(
     """Build the index of a collection in a folder, or update the index in the folder.
 
     Features are computed for new and changed meshes only. Shapes that are no longer in the collection are removed from
-    the index.
+    the index. A mesh file whose size and times are as they were when it was hashed is not read again. If nothing has
+    changed, nothing is written.
 
     Args:
         collection: Folder of meshes, zip file of such a folder, or CSV file that lists meshes.
@@ -94,6 +85,7 @@ def bring_up_to_date(
         plan: Model and settings of the index.
         command: Command line that error messages suggest for building the index.
         overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
+        check: True to read and hash every mesh file, whatever its size and times are.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
@@ -110,32 +102,39 @@ def bring_up_to_date(
         BusyError: Another process is writing to ``folder``.
         StoredDataError: The index is damaged or from another version.
     """
-    started = time.monotonic()
+    started, hashed = time.monotonic(), now()
     require_device(device)
     shapes = list_shapes(collection, labels=plan.labels, say=say)
     require_own(HEADER, folder, overwrite)
     scratch = folder / WORK
-    views = compares_views(plan.model)
+    views = compares_views(plan.model) and plan.pictures
     engine = KeptEngine(plan.model, device, views=views)
     with exclusive(folder, overwrite):
         rebuild = f"To keep the index, name another folder. To replace the index: {command} --overwrite"
-        old = _old_index(folder, plan.record, engine, overwrite, rebuild)
-        with open_journal(scratch, {**asdict(plan.record), "labels": plan.labels}) as note:
+        old = _old_index(folder, plan, engine, overwrite, rebuild)
+        resumed = unfinished_settings(scratch) is not None
+        with open_journal(scratch, {**asdict(plan.record), **plan.options(old)}) as note:
             stored, described = _stored_rows(old, scratch, views)
             journal = RowJournal(note, scratch)
-            result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
+            trusted = {} if check else Stamps.read(folder).trusted(shapes)
+            result = compute_rows(shapes, stored, trusted, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
-        rows = [result.rows[shape.id] for shape in listed]
-        placed = _placed(plan.model, rows, old, scratch)
-        if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
+        rows = [result.rows[shape.id] if plan.pictures else result.rows[shape.id].without_views() for shape in listed]
+        small = plan.stores_small(old, len(listed))
+        same = old is not None and not resumed and _same_features(old, listed, result, plan, small)
+        kept = old if same else None
+        placed = kept.placed if kept is not None else _placed(plan.model, rows, old, scratch, small)
+        if old is not None and kept is None:  # the old features were mapped during the work, and may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
-        _publish(folder, plan, result.engine or described, listed, failures, rows, placed)
+        _publish(folder, plan, result.engine or described, listed, failures, rows, placed, small, kept)
+        if trusted.keys() != result.alone:
+            write_stamps(folder, [shape for shape in shapes if shape.id in result.alone], result.hashes, hashed)
         discard(scratch)
-    return _changes(old, listed, result, time.monotonic() - started)
+    return changes_between(old.shapes if old is not None else [], listed, result, time.monotonic() - started)
 
 
-def _old_index(folder: Path, record: ModelRecord, engine: KeptEngine, overwrite: bool, rebuild: str) -> Index | None:
+def _old_index(folder: Path, plan: IndexPlan, engine: KeptEngine, overwrite: bool, rebuild: str) -> Index | None:
     """Return the index in a folder; None if the folder has none.
 
     With ``overwrite``, an index that is damaged or made with another model or other settings is removed first.
@@ -144,7 +143,9 @@ def _old_index(folder: Path, record: ModelRecord, engine: KeptEngine, overwrite:
     require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
     try:
         old = read_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
-        _require_same(folder, record, old, rebuild)
+        _require_same(folder, plan.record, old, rebuild)
+        if old is not None:
+            plan.require_rows(old, folder)
     except (MismatchError, StoredDataError):
         if not overwrite:
             raise
@@ -174,14 +175,19 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
     noted, engine = journal_rows(scratch, views)
     if old is None:
         return noted, engine or {}
-    alone = old.views if old.views is not None else [None] * len(old.shapes)
-    rows = zip(old.shapes, map(FeatureRow, old.features, alone), strict=True)
     stored = {
-        shape.id: StoredRow(shape.sha256, partial(FeatureRow, *row))
-        for shape, row in rows
-        if not views or row.views is not None
+        shape.id: StoredRow(shape.sha256, partial(_old_row, old, number))
+        for number, shape in enumerate(old.shapes)
+        if not views or old.views is not None
     }
     return stored | noted, engine or old.engine
+
+
+def _old_row(old: Index, number: int) -> FeatureRow:
+    """Return the features of one shape of an index, with its views as they are stored."""
+    if isinstance(old.views, PackedViews):
+        return FeatureRow(old.features[number], old.views.codes[number], old.views.factors[number])
+    return FeatureRow(old.features[number], None if old.views is None else old.views[number])
 
 
 def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
@@ -193,7 +199,19 @@ def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShap
     ]
 
 
-def _placed(model: Model, rows: list[StoredRow], old: Index | None, scratch: Path) -> Placed | None:
+def _same_features(
+    old: Index, shapes: list[IndexedShape], result: CollectionRows, plan: IndexPlan, small: bool
+) -> bool:
+    """Tell whether an index of ``shapes`` has the features of the old index, also those adapted to the collection."""
+    adapted = old.placed is not None or not (plan.model.comparison.adapts and shapes)
+    stored = isinstance(old.features, PackedFeatures) == small and old.pictures == plan.pictures
+    contents = ([(shape.id, shape.sha256) for shape in each] for each in (old.shapes, shapes))
+    return result.engine is None and adapted and stored and next(contents) == next(contents)
+
+
+def _placed(
+    model: Model, rows: list[StoredRow], old: Index | None, scratch: Path, small: bool = False
+) -> Placed | None:
     """Return the coordinates of all shapes in a space adapted to the collection; None if the model uses no such space.
 
     If all features equal the features of the old index, the coordinates of the old index are reused.
@@ -201,11 +219,14 @@ def _placed(model: Model, rows: list[StoredRow], old: Index | None, scratch: Pat
     if not (model.comparison.adapts and rows):
         return None
     try:
-        features = np.stack([row.read().feature for row in rows])
+        features = packed_features(rows) if small else np.stack([row.read().feature for row in rows])
     except ValueError:  # the rows have different lengths
         raise foreign(scratch) from None
-    placed = old.placed if old is not None and np.array_equal(features, old.features) else None
-    return model.comparison.space(features, placed).placed
+    placed = old.placed if old is not None and same_features(features, old.features) else None
+    if placed is not None and small == (placed.gallery is None):
+        return placed
+    # AdaptedSpace decodes small rows block by block: all of them as float32 would be large
+    return model.comparison.space(cast("NDArray[np.float32]", features)).placed
 
 
 def _publish(
@@ -216,44 +237,39 @@ def _publish(
     failures: list[Failure],
     rows: list[StoredRow],
     placed: Placed | None,
+    small: bool = False,
+    kept: Index | None = None,
 ) -> None:
-    """Write all files of the index, and make them visible together; ``rows`` has the features of ``shapes``."""
+    """Write all files of the index, and make them visible together; ``rows`` has the features of ``shapes``.
+
+    If ``kept`` is the old index with the same features, their file stays. If all files would stay, none is written.
+    """
     table, features = table_bytes(IndexedShape, shapes), folder / WORK / FEATURES
-    try:
-        digest, size, views = write_rows(features, rows, placed)
-    except ValueError:  # the rows have different shapes
-        raise foreign(folder / WORK) from None
-    header = {
-        "schema_version": FORMAT,
+    sums = open_sealed(folder, "").sums if kept is not None else {}
+    if kept is not None:
+        digest, size, views = sums[FEATURES], kept.features.shape[1], 0 if kept.views is None else kept.views.shape[1]
+    else:
+        try:
+            digest, size, views = (write_small_rows if small else write_rows)(features, rows, placed)
+        except ValueError:  # the rows have different shapes
+            raise foreign(folder / WORK) from None
+    header = IndexHeader(
         **asdict(plan.record),
-        "labels": plan.labels,
-        "engine": engine,
-        "count": len(shapes),
-        "feature_size": size,
-        "views": views,
-        "gallery": 0 if placed is None else VERSION,
-    }
+        labels=plan.labels,
+        engine=engine,
+        count=len(shapes),
+        feature_size=size,
+        views=views,
+        gallery=0 if placed is None else VERSION,
+        rows="small" if small else "full",
+        pictures=plan.pictures,
+        neighbours=placed.neighbours.shape[1] if small and placed is not None and placed.neighbours is not None else 0,
+    )
     files: dict[str, bytes | Path] = {
         SHAPES: table,
         FAILURES: table_bytes(Failure, failures),
-        FEATURES: features,
-        HEADER: json_bytes(header),
-    }
+        HEADER: json_bytes(header.to_json()),
+    } | ({} if kept is not None else {FEATURES: features})
+    if sums == {FEATURES: digest} | {name: sha256(data) for name, data in files.items() if isinstance(data, bytes)}:
+        return
     publish(folder, files, {FEATURES: digest})
-
-
-def _changes(old: Index | None, shapes: list[IndexedShape], result: CollectionRows, seconds: float) -> IndexChanges:
-    before = {shape.id: shape for shape in old.shapes} if old is not None else {}
-    same = [shape for shape in shapes if shape.id in before and before[shape.id].sha256 == shape.sha256]
-    return IndexChanges(
-        added=sum(shape.id not in before for shape in shapes),
-        updated=sum(shape.id in before for shape in shapes) - len(same),
-        unchanged=len(same),
-        removed=len(before.keys() - {shape.id for shape in shapes}),
-        total=len(shapes),
-        seconds=seconds,
-        failures=[result.failures[shape_id] for shape_id in sorted(result.failures)],
-        relabelled=sum(
-            (before[shape.id].label, before[shape.id].split) != (shape.label, shape.split) for shape in same
-        ),
-    )

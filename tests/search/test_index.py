@@ -204,6 +204,41 @@ def test_an_unchanged_collection_is_not_computed_again(solids: Path, folder: Pat
     assert contents(folder) == before
 
 
+def test_unchanged_files_are_not_read_again_unless_asked_for(
+    collection: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating, "now", lambda: time.time_ns() + 10**11)  # as if the files were old
+    update(collection, folder)
+    written = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    read: list[list[str]] = []
+    tasks = features._tasks
+
+    def count(shapes: list[Any], plan: IndexPlan) -> Iterator[Any]:
+        read.append([shape.id for shape in shapes])
+        return tasks(shapes, plan)
+
+    monkeypatch.setattr(features, "_tasks", count)
+    assert counts(update(collection, folder)) == (0, 0, 9, 0, 0, 9)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == written  # nothing is written
+    write_box(collection / "box" / "cube.off")
+    assert counts(update(collection, folder)) == (0, 1, 8, 0, 0, 9)
+    plan = IndexPlan.of(UntrainedModel.of())
+    bring_up_to_date(collection, folder, plan, check=True, device="cpu", workers=Workers(1))
+    assert read == [[], ["box/cube.off"], IDS]
+
+
+def test_other_labels_leave_the_features_in_place(solids: Path, folder: Path) -> None:
+    before, features_before = read_index(folder), (folder / FEATURES).stat()
+    changes = bring_up_to_date(
+        solids, folder, replace(IndexPlan.of(UntrainedModel.of()), labels="none"), device="cpu", workers=Workers(1)
+    )
+    assert (changes.unchanged, changes.relabelled) == (9, 9)
+    after = read_index(folder)
+    assert [shape.label for shape in after.shapes] == [None] * 9
+    assert np.array_equal(after.features, before.features)
+    assert (folder / FEATURES).stat().st_ino == features_before.st_ino  # the file was not written again
+
+
 def test_only_what_is_new_or_changed_is_computed(collection: Path, folder: Path, computed: list[str]) -> None:
     before = read_index(folder)
     write_ball(collection / "round" / "pebble.off")
