@@ -5,7 +5,7 @@
 The first SHAPES shapes of the train split of psb.zip, taken evenly, are indexed with @imagenet. mAP: every shape
 queries all others (protocol mvcnn). Pictures: each shape is drawn from an azimuth halfway between two views of the
 index; `own` is the share of pictures that find their own shape first, `class` the mAP over all other shapes. The bytes
-are those of all files of the index; codes need no training, so that bytes per shape do not depend on the number of shapes.
+are those of all files of the index; codes need no training, so bytes per shape do not depend on the number of shapes.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ def update_index(
     overwrite: bool = False,
     rows: Literal["full", "small"] | None = None,
     pictures: bool | None = None,
+    kind: Literal["exact", "ivf"] | None = None,
     check: bool = False,
     device: Device = "auto",
     workers: Workers | int = ONE_PER_CORE,
@@ -65,6 +66,9 @@ def update_index(
             in one byte a number, and two bits a number for views, 5.3 kB. None: as the index has them; a new index, and
             one that grows, has small rows from 10,000 shapes.
         pictures: Whether to store features of views, which a search by pictures needs; True for a new index.
+        kind: ``exact``: a search compares all shapes. ``ivf``: a search compares the shapes that an inverted file
+            names, for models that compare features as they are. None: as the index is; a new index, and one that grows,
+            has an inverted file from 100,000 shapes.
         check: Whether to read and hash every mesh file. Otherwise a file whose size and times are as before is
             taken to be unchanged.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
@@ -94,10 +98,11 @@ def update_index(
     require_choice("orientation", orientation or "upright", Orientation)
     require_choice("feature", feature or "penultimate", Literal["penultimate", "metric"])
     require_choice("rows", rows or "full", Literal["full", "small"])
+    require_choice("kind", kind or "exact", Literal["exact", "ivf"])
     collection, folder = require_path("collection", collection), Path(folder)
     require_own(HEADER, folder, overwrite)
     request = IndexRequest(
-        None if model is None else str(model), feature, settings, orientation, up, labels, limit, rows, pictures
+        None if model is None else str(model), feature, settings, orientation, up, labels, limit, rows, pictures, kind
     )
     plan = plan_index(folder, request, overwrite)
     if plan.model.input.imported:

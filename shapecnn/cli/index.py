@@ -59,6 +59,10 @@ if TYPE_CHECKING:
               "bits for views, 5.3 kB.  [default: as in INDEX; small for a new INDEX from 10,000 shapes]")  # fmt: skip
 @click.option("--pictures/--no-pictures", default=None, help="Whether to store features of views, which `shapecnn "
               "query --image` needs.  [default: as in INDEX; --pictures for a new INDEX]")  # fmt: skip
+@click.option("--kind", type=click.Choice(["exact", "ivf"]),
+              help="How queries search: exact compares all shapes; ivf compares those that an inverted file names, for "
+              "a run or @imagenet with adapt=false.  [default: as in INDEX; ivf for a new INDEX from 100,000 shapes, "
+              "where it is possible]")  # fmt: skip
 @click.option("--check", is_flag=True, help="Read and hash every mesh file. Without it, a mesh file whose size and "
               "times are as they were is taken to be unchanged.")  # fmt: skip
 @batch_options
@@ -76,6 +80,7 @@ def command(
     labels: Labels | None,
     rows: Literal["full", "small"] | None,
     pictures: bool | None,
+    kind: Literal["exact", "ivf"] | None,
     check: bool,
     workers: Workers,
     overwrite: bool,
@@ -126,6 +131,7 @@ def command(
             overwrite=overwrite,
             rows=rows,
             pictures=pictures,
+            kind=kind,
             check=check,
             device=device,
             workers=workers,

@@ -1,7 +1,7 @@
 """The file ``index.json`` of an index: its model and settings, and the sizes of its arrays.
 
-Format 1 is that of indexes with full rows, format 2 that of indexes with small rows or without pictures. Both are read;
-an index is written in format 1 where it can be, so that earlier versions of shapecnn read it too.
+Format 1 is that of indexes with full rows, format 2 that of indexes with small rows, with an inverted file or without
+pictures. Both are read. An index is written in format 1 where it can be: earlier versions of shapecnn read it too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ FORMAT, SMALL_FORMAT = 1, 2
 RowSize = Literal["full", "small"]
 """How features are stored: ``full`` as float32 and float16, or ``small`` as described in :mod:`small_rows`."""
 
+SearchKind = Literal["exact", "ivf"]
+"""How an index is searched: ``exact`` compares all shapes, ``ivf`` those that an inverted file names."""
+
 
 class IndexHeader(Settings):
     """Fields of the file ``index.json``: model, settings, inference engine, and sizes of the stored arrays."""
@@ -37,12 +40,13 @@ class IndexHeader(Settings):
     rows: RowSize = "full"
     pictures: bool = True  # whether features of views are stored, if the model has any
     neighbours: int = Field(default=0, ge=0, le=100)  # small rows: number of stored neighbours of each shape
+    lists: int = Field(default=0, ge=0)  # number of lists of the inverted file; 0: a search compares all shapes
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the file: in format 1 if the index needs none of the keys of format 2."""
         values = self.model_dump(mode="json")
-        later = {key: values.pop(key) for key in ("rows", "pictures", "neighbours")}
-        if self.rows == "full" and self.pictures:
+        later = {key: values.pop(key) for key in ("rows", "pictures", "neighbours", "lists")}
+        if self.rows == "full" and self.pictures and not self.lists:
             return {"schema_version": FORMAT, **values}
         return {"schema_version": SMALL_FORMAT, **values, **later}
 

@@ -14,6 +14,8 @@ An index consists of four files, which are published together with their hashes:
   With small rows (:mod:`shapecnn.search.small_rows`): ``features`` (N, D) int8; ``views`` (N, V, B) uint8 and
   ``factors`` (N, V) float16; ``neighbours`` (N, K) int32, from which ``gallery`` is computed; and ``distinct``.
 - ``failures.parquet``: the meshes that cannot be used.
+- ``inverted.safetensors``, only in an index that has an inverted file (:mod:`shapecnn.search.inverted`). It is derived
+  from the features: without it, all shapes are compared, until the next update makes it again.
 
 An interrupted command leaves the features that it has computed in a work folder, where the next command reads them.
 """
@@ -31,12 +33,14 @@ from shapecnn.meshes.collection import Shape, locate
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.space import Placed
 from shapecnn.search.header import HEADER as HEADER
-from shapecnn.search.header import IndexHeader, RowSize, read_described
+from shapecnn.search.header import IndexHeader, RowSize, SearchKind, read_described
 from shapecnn.search.index_arrays import Features, Views, index_arrays
+from shapecnn.search.inverted import InvertedFile
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.rows import foreign
 from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.kinds import kind_of, require_kind
+from shapecnn.storage.publishing import published
 from shapecnn.storage.sealed import Sealed, open_sealed
 from shapecnn.storage.table_reader import start_reader
 from shapecnn.storage.tables import read_table
@@ -45,6 +49,7 @@ from shapecnn.storage.unfinished import WORK
 REMEDY = "Put it back from a copy, or index the collection again, with --overwrite."
 
 SHAPES, FEATURES, FAILURES = "shapes.parquet", "features.safetensors", "failures.parquet"
+INVERTED = "inverted.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class Index:
         placed: Coordinates of the shapes in a space adapted to the collection, in which the model compares shapes; None
             if the model compares features directly, or if the index is from an early version.
         pictures: Whether the index was made with features of views, if its model has any.
+        inverted: Lists of encoded features, for a search that does not compare all shapes; None to compare all.
     """
 
     record: ModelRecord
@@ -115,6 +121,7 @@ class Index:
     views: Views | None = None
     placed: Placed | None = None
     pictures: bool = True
+    inverted: InvertedFile | None = None
 
 
 def read_index(folder: Path) -> Index:
@@ -175,8 +182,13 @@ def _read(folder: Path) -> Index:
     content = sealed.map(FEATURES)
     with sealed.validating(FEATURES):
         arrays = index_arrays(content, header, _descriptor_size(record))
+    inverted = None
+    if header.lists and published(sealed.folder, INVERTED).exists():
+        lists = sealed.map(INVERTED)
+        with sealed.validating(INVERTED):
+            inverted = InvertedFile.read(lists, header.count, header.feature_size, header.lists)
     shapes = _read_table(sealed, header)
-    return Index(record, header.engine, shapes, *arrays, header.pictures)
+    return Index(record, header.engine, shapes, *arrays, header.pictures, inverted)
 
 
 def _descriptor_size(record: ModelRecord) -> int:
@@ -197,12 +209,14 @@ class IndexSettings(NamedTuple):
             depend on this setting.
         rows: How features are stored: ``full`` or ``small``.
         pictures: Whether features of views are stored, if the model has any.
+        kind: How the index is searched: ``exact`` or ``ivf``.
     """
 
     record: ModelRecord
     labels: Labels
     rows: RowSize = "full"
     pictures: bool = True
+    kind: SearchKind = "exact"
 
 
 def index_settings(folder: Path) -> IndexSettings | None:
@@ -247,4 +261,5 @@ def _settings(described: Mapping[str, Any]) -> IndexSettings:
         raise ValueError(f"the stored value of labels is not one of {', '.join(get_args(Labels))}")
     record = ModelRecord.read(described.get("model"), described.get("settings"))
     rows: RowSize = "small" if described.get("rows") == "small" else "full"
-    return IndexSettings(record, labels, rows, described.get("pictures") is not False)
+    kind: SearchKind = "ivf" if described.get("lists") else "exact"
+    return IndexSettings(record, labels, rows, described.get("pictures") is not False, kind)

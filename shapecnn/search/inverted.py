@@ -1,9 +1,9 @@
 """An inverted file over the features of an index: search in a collection that is larger than memory.
 
 The features are divided into lists by k-means on a sample (:mod:`shapecnn.shared.lists`). Each is kept in its list as
-the two-bit code of its difference from the centre of the list (:mod:`shapecnn.shared.codes`). A query reads the codes of
-the nearest lists, and then the features themselves of the best shapes, so that scores are exact; only a shape that is
-in none of these lists, or not among the best by its code, can be missed. The file is memory-mapped.
+the two-bit code of its difference from the centre of the list (:mod:`shapecnn.shared.codes`). A query reads the codes
+of the nearest lists, and then the features themselves of the best shapes, so that scores are exact; only a shape that
+is in none of these lists, or not among the best by its code, can be missed. The file is memory-mapped.
 
 An update keeps the lists: features that left are dropped, and new ones are added to the lists that they are nearest to.
 If more than a quarter of the features are new since the lists were made (:data:`STALE`), they are made again. Lists are
@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.shared.codes import code_size, encode, inner_products, query_table
+from shapecnn.shared.lists import FeatureRows as FeatureRows
 from shapecnn.shared.lists import Lists
 from shapecnn.storage.arrays import Kind, Rows, require_numbers, view_arrays, write_arrays
 
@@ -33,16 +34,6 @@ STALE = 0.25
 PROBES = 48  # lists that a query reads
 RANKED = 200  # shapes whose features are compared exactly
 _BLOCK = 8192  # features encoded at a time
-
-
-class FeatureRows(Protocol):
-    """Features of N shapes, (N, D) float32 of unit length, of which rows are read on demand."""
-
-    def __len__(self) -> int:
-        """Return the number of shapes."""
-
-    def __getitem__(self, rows: Any) -> Features:
-        """Return the features of some rows, as an array is indexed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.search.index import Index, IndexedShape
+from shapecnn.search.inverted import RANKED
 from shapecnn.search.small_rows import PackedViews
 from shapecnn.shared.similarity import Similarity, cosines, unit
 
@@ -40,7 +41,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
     """Find the k shapes of an index most similar to each query, by pooled features.
 
     Args:
-        index: Index to search.
+        index: Index to search. With an inverted file, up to 200 shapes are searched in its lists, more in all shapes.
         queries: (Q, D) float32 of unit length, one feature vector of length D for each of Q queries.
         k: Largest number of shapes to return for each query.
         similarity: Function that compares queries with the features of the index.
@@ -50,8 +51,13 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
     """
     if not index.shapes:
         return [[] for _ in queries]
+    candidates: Iterator[NDArray[np.int64]]
+    if index.inverted is not None and similarity is cosines and k <= RANKED:
+        candidates = (np.sort(index.inverted.search(index.features, query, RANKED)[0]) for query in queries)
+    else:
+        candidates = _candidates(np.asarray(index.features), queries, k, similarity)
     answers = []
-    for query, rows in zip(queries, _candidates(np.asarray(index.features), queries, k, similarity), strict=True):
+    for query, rows in zip(queries, candidates, strict=True):
         exact = similarity(query[None].astype(np.float64), index.features[rows].astype(np.float64))[0]
         answers.append([Hit(index.shapes[rows[i]], score) for i, score in _best(exact, k)])
     return answers

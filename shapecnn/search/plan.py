@@ -11,7 +11,7 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.models.joined import resolve_index_model
 from shapecnn.models.model import JOINED, Model
 from shapecnn.models.untrained import UNTRAINED
-from shapecnn.search.header import RowSize
+from shapecnn.search.header import RowSize, SearchKind
 from shapecnn.search.index import Index, index_settings
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.small_rows import PackedFeatures
@@ -19,6 +19,8 @@ from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, 
 
 SMALL_FROM = 10_000
 """Number of shapes from which an index gets small rows, unless the user chooses."""
+DIVIDED_FROM = 100_000
+"""Number of shapes from which an index gets an inverted file, unless the user chooses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class IndexRequest:
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
         rows: How features are stored: ``full`` or ``small``.
         pictures: Whether to store features of views, which a search by pictures needs.
+        kind: How the index is searched: ``exact`` or ``ivf``.
     """
 
     model: str | None = None
@@ -48,6 +51,7 @@ class IndexRequest:
     limit: FaceLimit = NO_LIMIT
     rows: RowSize | None = None
     pictures: bool | None = None
+    kind: SearchKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class IndexPlan:
         new: Whether the index is new: its folder has neither a finished nor an unfinished index.
         rows: How features are stored: ``full`` or ``small``; None to choose by the number of shapes.
         pictures: Whether features of views are stored, if the model has any.
+        kind: How the index is searched: ``exact`` or ``ivf``; None to choose by the number of shapes.
     """
 
     model: Model
@@ -71,6 +76,20 @@ class IndexPlan:
     new: bool = True
     rows: RowSize | None = None
     pictures: bool = True
+    kind: SearchKind | None = None
+
+    def divides(self, old: Index | None, count: int) -> bool:
+        """Tell whether an index of ``count`` shapes gets an inverted file: by option, as before, or because it grew.
+
+        Args:
+            old: The index before; None for a new one.
+            count: Number of shapes of the new index.
+        """
+        if not count or not _compares_directly(self.model) or self.kind is not None:
+            return count > 0 and self.kind == "ivf"
+        if old is not None and old.inverted is not None:
+            return True
+        return count >= DIVIDED_FROM and (old is None or len(old.shapes) < DIVIDED_FROM)
 
     def stores_small(self, old: Index | None, count: int) -> bool:
         """Tell whether an index of ``count`` shapes gets small rows: by option, as before, or because it grew large.
@@ -160,8 +179,19 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
     rows = request.rows or (stored.rows if stored and stored.rows == "small" else None)
     if rows == "small" and not _packable(model):
         raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
+    kind = request.kind or (stored.kind if stored and stored.kind == "ivf" else None)
+    if kind == "ivf" and not _compares_directly(model):
+        raise UsageError(
+            f"--kind ivf needs a model that compares features as they are, but {model.name} does not. Use a trained "
+            f"run, or @imagenet with --set adapt=false."
+        )
     pictures = request.pictures if request.pictures is not None else (stored.pictures if stored else True)
-    return replace(plan, new=record is None, rows=rows, pictures=pictures)
+    return replace(plan, new=record is None, rows=rows, pictures=pictures, kind=kind)
+
+
+def _compares_directly(model: Model) -> bool:
+    """Tell whether a model compares shapes by the cosine of their features, whatever else the collection holds."""
+    return not model.comparison.adapts and model.network.descriptor != "lfd"
 
 
 def _packable(model: Model) -> bool:

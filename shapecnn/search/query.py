@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,7 @@ class Searcher:
     def compared(self) -> tuple[Similarity, NDArray[np.float32]]:
         """Return the function that compares shapes, and the (N, S) float32 values of N shapes that it compares."""
         space, placed = self._space()
-        return space.similarity, placed.features
+        return space.similarity, np.asarray(placed.features)
 
     def query_pictures(self, pictures: PictureSource | Iterable[PictureSource], k: int = 10) -> Answers:
         """Find the shapes of the index most similar to each photograph or drawing.
@@ -230,7 +230,9 @@ class Searcher:
     def _space(self) -> tuple[Any, Index]:
         """Return the object that compares features, and the index with its features in the form that is compared."""
         if self._placed is None:
-            space = self.model.comparison.space(np.asarray(self.index.features), self.index.placed)
+            divided = self.index.inverted is not None
+            features = self.index.features if divided else np.asarray(self.index.features)
+            space = self.model.comparison.space(cast("NDArray[np.float32]", features), self.index.placed)
             self._placed = space, replace(self.index, features=space.rows)
         return self._placed
 
@@ -284,7 +286,9 @@ def _only(index: Index, rows: NDArray[np.int64] | None) -> Index:
     if rows is None:
         return index
     views = None if index.views is None else index.views[rows]
-    return replace(index, shapes=[index.shapes[row] for row in rows], features=index.features[rows], views=views)
+    return replace(
+        index, shapes=[index.shapes[row] for row in rows], features=index.features[rows], views=views, inverted=None
+    )
 
 
 def _require_size(index: Index, feature: Feature) -> None:

@@ -101,7 +101,7 @@ class PackedViews:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Numbers of shapes N, of views V, and of values D of each feature."""
-        return (*self.factors.shape, self.size)  # type: ignore[return-value]
+        return (*self.factors.shape, self.size)
 
     def __len__(self) -> int:
         """Return the number of shapes."""

@@ -22,12 +22,14 @@ from shapecnn.models.model import Model, compares_views
 from shapecnn.models.space import Placed
 from shapecnn.search.changes import IndexChanges as IndexChanges
 from shapecnn.search.changes import changes_between
+from shapecnn.search.dividing import Division, divide_rows
 from shapecnn.search.features import CollectionRows, compute_rows
 from shapecnn.search.header import IndexHeader
 from shapecnn.search.index import (
     FAILURES,
     FEATURES,
     HEADER,
+    INVERTED,
     SHAPES,
     Failure,
     Index,
@@ -50,12 +52,12 @@ from shapecnn.search.rows import (
 from shapecnn.search.small_rows import PackedFeatures, PackedViews, same_features
 from shapecnn.search.stamps import Stamps, now, write_stamps
 from shapecnn.storage.journal import open_journal
-from shapecnn.storage.own import remove_all_own, require_own, require_unchanged
+from shapecnn.storage.own import remove_all_own, remove_own, require_own, require_unchanged
 from shapecnn.storage.publishing import exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.tables import table_bytes
-from shapecnn.storage.unfinished import WORK, discard
+from shapecnn.storage.unfinished import WORK, discard, record_hash
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -127,7 +129,10 @@ def bring_up_to_date(
         if old is not None and kept is None:  # the old features were mapped during the work, and may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
-        _publish(folder, plan, result.engine or described, listed, failures, rows, placed, small, kept)
+        divided = Division()
+        if plan.divides(old, len(listed)):
+            divided = divide_rows(folder, old, kept, listed, rows, small, say)
+        _publish(folder, plan, result.engine or described, listed, failures, rows, placed, small, kept, divided)
         if trusted.keys() != result.alone:
             write_stamps(folder, [shape for shape in shapes if shape.id in result.alone], result.hashes, hashed)
         discard(scratch)
@@ -140,7 +145,7 @@ def _old_index(folder: Path, plan: IndexPlan, engine: KeptEngine, overwrite: boo
     With ``overwrite``, an index that is damaged or made with another model or other settings is removed first.
     """
     ours = written_hashes(folder)
-    require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
+    require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES, INVERTED}, overwrite)
     try:
         old = read_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
         _require_same(folder, plan.record, old, rebuild)
@@ -239,6 +244,7 @@ def _publish(
     placed: Placed | None,
     small: bool = False,
     kept: Index | None = None,
+    divided: Division = Division(),  # noqa: B008  # immutable
 ) -> None:
     """Write all files of the index, and make them visible together; ``rows`` has the features of ``shapes``.
 
@@ -263,6 +269,7 @@ def _publish(
         gallery=0 if placed is None else VERSION,
         rows="small" if small else "full",
         pictures=plan.pictures,
+        lists=divided.lists,
         neighbours=placed.neighbours.shape[1] if small and placed is not None and placed.neighbours is not None else 0,
     )
     files: dict[str, bytes | Path] = {
@@ -270,6 +277,17 @@ def _publish(
         FAILURES: table_bytes(Failure, failures),
         HEADER: json_bytes(header.to_json()),
     } | ({} if kept is not None else {FEATURES: features})
-    if sums == {FEATURES: digest} | {name: sha256(data) for name, data in files.items() if isinstance(data, bytes)}:
+    beside = {FEATURES: digest}
+    if divided.path is not None:
+        files[INVERTED], beside[INVERTED] = divided.path, divided.digest
+    elif divided.lists:
+        beside[INVERTED] = sums[INVERTED]
+    if divided.path is None and sums == beside | {
+        name: sha256(data) for name, data in files.items() if isinstance(data, bytes)
+    }:
         return
-    publish(folder, files, {FEATURES: digest})
+    stale = {} if divided.lists else {name: each for name, each in written_hashes(folder).items() if name == INVERTED}
+    for digest in stale.get(INVERTED, ()):  # if the process dies, the next command still knows that the file is its own
+        record_hash(folder / WORK, INVERTED, digest)
+    publish(folder, files, beside)
+    remove_own(folder, stale, stale)
