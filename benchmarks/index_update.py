@@ -52,7 +52,7 @@ def main() -> None:
         time.sleep(3)  # a file that was just written gets no stamp
         for name in ("first", "unchanged", "checked"):
             command = [sys.executable, "-c", UPDATE, str(collection), str(folder), name]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
             figures[name] = dict(zip(("unchanged", "seconds", "CPU seconds", "peak GB"), map(float, told), strict=True))
             print(name, figures[name], flush=True)
     print(table(("update", "seconds"), [(name, f"{each['seconds']:.2f}") for name, each in figures.items()]))
