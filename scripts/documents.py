@@ -244,6 +244,19 @@ _CLOSED_FORM = {
 }
 
 
+def membership(records: list[dict[str, Any]]) -> str:
+    """Return a line for each config and length of the membership coordinates."""
+    lines = []
+    for config, rows in records[0]["figures"]["configs"].items():
+        for number, row in enumerate(rows):
+            means = [f"{100 * value:.1f}%" for value in (*row["known"], *row["unseen"])]
+            lines.append(["" if number else f"`{config}`", row["compared"].replace("membership", "length"), *means])
+    headings = [
+        f"{figure}, {classes}" for classes in ("fitted classes", "other classes") for figure in ("mAP", "macro mAP")
+    ]
+    return _markdown(["config", "compared", *headings], lines)
+
+
 def ablation(records: list[dict[str, Any]]) -> str:
     data = {"mvcnn-psb": "`psb`", "mvcnn-modelnet10": "ModelNet10"}
     by_config = {record["figures"]["config"]: record["figures"] for record in records}
@@ -478,7 +491,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
-        *(recognition, validation, closed_form, ablation, finetuning, ladder, descriptors),
+        *(recognition, validation, closed_form, membership, ablation, finetuning, ladder, descriptors),
         *(faults, fuzz, soak, limits, serving),
     )
 }
