@@ -244,10 +244,10 @@ _CLOSED_FORM = {
 }
 
 
-def membership(records: list[dict[str, Any]]) -> str:
+def membership(record: dict[str, Any]) -> str:
     """Return a line for each config and length of the membership coordinates."""
     lines = []
-    for config, rows in records[0]["figures"]["configs"].items():
+    for config, rows in record["figures"]["configs"].items():
         for number, row in enumerate(rows):
             means = [f"{100 * value:.1f}%" for value in (*row["known"], *row["unseen"])]
             lines.append(["" if number else f"`{config}`", row["compared"].replace("membership", "length"), *means])
