@@ -66,7 +66,7 @@ def test_people_get_an_aligned_line_for_each_mesh(views_run: Path, solids: Path,
     assert second.split()[:2] == [str(cube), "box"]
     assert [word for word in second.split()[3::2] if word not in ("cylinder", "round")] == []
     assert first.index("%") == second.index("%")
-    assert done.stderr.startswith("Failed: nowhere.off: there is no such file\n")
+    assert "Failed: nowhere.off: there is no such file\n" in done.stderr  # on a slow machine, after a line of progress
     assert command("predict", views_run, "nowhere.off").stdout == ""
 
 
