@@ -1,4 +1,4 @@
-"""The examples of docs/scale.md run as they stand: the loop, a task of the SLURM array, pods of the Kubernetes job."""
+"""The examples of docs/scale.md run as they stand: the loop, a task of the SLURM array, a pod of the Kubernetes job."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+import shapecnn
 from shapecnn.cli.main import cli
 from shapecnn.meshes.shards import read_part
 from shapecnn.storage.kinds import kind_of
@@ -48,7 +49,7 @@ def run(script: str, here: Path, **variables: str) -> None:
 
 def test_the_shell_loop(here: Path) -> None:
     run(LOOP, here)
-    run("shapecnn render meshes once --up y", here)
+    shapecnn.prepare(here / "meshes", here / "once", shapecnn.ViewSettings(up="y"), workers=1)
     assert contents(here / "views") == contents(here / "once")
     assert len(list((here / "parts").iterdir())) == 4
 
@@ -74,11 +75,10 @@ def test_a_pod_of_the_kubernetes_job(here: Path) -> None:
     volumes = {volume["name"] for volume in spec["template"]["spec"]["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == volumes
     assert spec["template"]["spec"]["restartPolicy"] == "Never"  # what backoffLimitPerIndex requires
-    for index, shard in ((0, "1/8"), (7, "8/8")):
-        run(script, here, JOB_COMPLETION_INDEX=str(index))
-        part = read_part(here / "parts" / str(index), "")
-        assert part is not None
-        assert str(part.shard) == shard
+    run(script, here, JOB_COMPLETION_INDEX="7")
+    part = read_part(here / "parts" / "7", "")
+    assert part is not None
+    assert str(part.shard) == "8/8"
 
 
 def test_kubernetes_leaves_the_script_as_it_is() -> None:
