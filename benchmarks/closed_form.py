@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 from recognition import PLANS
 from torch import Tensor
 
-from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.artefacts.manifest import Entry
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.evaluation.intervals import class_means_interval
 from shapecnn.evaluation.retrieval.protocols import mvcnn
-from shapecnn.models.run import open_run
+from shapecnn.models.run import Run, open_run
 from shapecnn.networks.discriminant import analyse
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.stages import GradientStage, LdaStage
@@ -72,6 +74,13 @@ def gain(first: list[NDArray[np.float64]], second: list[NDArray[np.float64]], la
     return [by_class(differences, labels), *class_means_interval(groups, np.full(len(groups), 1 / len(groups)))]
 
 
+def batches(trained: Run, artefacts: Artefacts, entries: Sequence[Entry]) -> Iterator[Tensor]:
+    """The inputs of shapes, in batches of :data:`BATCH`."""
+    for first in range(0, len(entries), BATCH):
+        some = [trained.input.read(artefacts, entry) for entry in entries[first : first + BATCH]]
+        yield torch.from_numpy(np.stack(some))
+
+
 def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     """The three ways, on one trained network."""
     trained, artefacts = open_run(run), open_artefacts(data)
@@ -88,9 +97,8 @@ def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     with torch.inference_mode():
         for each in entries:
             rows: list[list[Tensor]] = [[], [], []]
-            for first in range(0, len(each), BATCH):
-                grids = np.stack([trained.input.read(artefacts, entry) for entry in each[first : first + BATCH]])
-                maps = networks[0].stem(torch.from_numpy(grids), stop=start)
+            for grids in batches(trained, artefacts, each):
+                maps = networks[0].stem(grids, stop=start)
                 outputs = [network(maps, start) for network in networks]
                 for row, found in zip(rows, (outputs[0][0], outputs[0][1], outputs[1][1]), strict=True):
                     row.append(found)

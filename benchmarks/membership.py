@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from closed_form import BATCH, by_class, precisions
+from closed_form import batches, by_class, precisions
 from measure import arguments, save, shapecnn, table, use_cores
 from numpy.typing import NDArray
 from recognition import PLANS
@@ -46,11 +46,8 @@ def features_of(run: Path, data: Path) -> tuple[Features, Features, tuple[int, .
     found: list[Features] = []
     for part in ("train", "val"):
         entries = trained.split(artefacts, "train" if part == "train" else "val")
-        rows = []
         with torch.inference_mode():
-            for first in range(0, len(entries), BATCH):
-                some = [trained.input.read(artefacts, entry) for entry in entries[first : first + BATCH]]
-                rows.append(network(torch.from_numpy(np.stack(some)))[1])
+            rows = [network(inputs)[1] for inputs in batches(trained, artefacts, entries)]
         labels = np.array([trained.head.classes.index(str(entry.label)) for entry in entries])
         found.append((torch.cat(rows).clone(), labels))
     return found[0], found[1], network.blocks

@@ -18,6 +18,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,6 +29,7 @@ from python_reference import python_reference
 from schema_reference import schema_reference
 
 from shapecnn.cli.main import cli
+from shapecnn.information.figures import figure_title
 from shapecnn.ladder.inputs import INPUTS
 from shapecnn.ladder.rungs import RUNGS
 
@@ -216,10 +218,11 @@ def validation(records: list[dict[str, Any]]) -> str:
             row = rows.get(kind)
             line += ["", ""] if row is None else [_spread(row["summary"][name]) for name in _VALIDATED]
         lines.append(line)
-    return _markdown(["folds", *(f"`{config}`, {name}" for config in columns for name in _VALIDATED.values())], lines)
+    titles = map(figure_title, _VALIDATED)
+    return _markdown(["folds", *(f"`{config}`, {name}" for config, name in product(columns, titles))], lines)
 
 
-_VALIDATED = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
+_VALIDATED = ("mean_class_accuracy", "mAP_macro")
 
 
 def closed_form(records: list[dict[str, Any]]) -> str:
@@ -311,9 +314,8 @@ def orientation(record: dict[str, Any]) -> str:
 
 def ladder(record: dict[str, Any]) -> str:
     lines = []
-    titles = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
     stored = record["figures"]["rows"][0]["figures"]
-    names = [name for name in (*titles, "accuracy", "mAP") if name in stored]
+    names = [name for name in ("mean_class_accuracy", "mAP_macro", "accuracy", "mAP") if name in stored]
     for row in record["figures"]["rows"]:
         figures = [row["figures"][name] for name in names]
         rates = [_between(each["value"], each["interval"]) if each["value"] is not None else "" for each in figures]
@@ -323,7 +325,7 @@ def ladder(record: dict[str, Any]) -> str:
         training = "" if seconds is None else f"{seconds / 60:.1f} min"
         lines.append([row["title"], f"`{row['name']}`", *rates, neighbour, parameters, training])
     headings = [
-        *("system", "rung", *(titles.get(name, name) for name in names)),
+        *("system", "rung", *map(figure_title, names)),
         *("nearest neighbour", "parameters", "training time"),
     ]
     hours, shapes = record["figures"]["seconds"] / 3600, record["figures"]["shapes"]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shapecnn.api.records import failure_record as failure_json
 from shapecnn.cli.console import note
-
-__all__ = ["failure_json", "note_drawing", "resolve_up"]
 
 if TYPE_CHECKING:
     from shapecnn.models.model import Model

@@ -13,7 +13,7 @@ import click
 from shapecnn.cli.batch import write_failures
 from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.next_steps import report_beside, suggest_again
+from shapecnn.cli.next_steps import suggest_report
 from shapecnn.cli.options import (
     batch_options,
     device_option,
@@ -134,7 +134,7 @@ def command(
             write_audit(out, audit, read, find, overwrite)
         note(f"Wrote {out / 'audit.html'}")
     elif audit.groups:
-        suggest_again("--out", report_beside(data, "audit"))
+        suggest_report(data, "audit")
     write_failures([(place(entry), str(entry.error)) for entry in audit.failed])
     if failed and not skip_errors:
         click.get_current_context().exit(1)

@@ -91,9 +91,8 @@ def command(
     settings = EvaluationSettings(split=split, protocol=protocol, feature=feature, seed=seed)
     model_settings = parse_assignments(assignments)
     comparison = compare(models, data, settings, model_settings=model_settings, device=device, bar=progress_bar)
-    emit(
-        comparison.to_json(), as_json, wrapped(lines(comparison, titled))
-    )  # before the report: a full disk must not lose it
+    # before the report: a full disk must not lose the result
+    emit(comparison.to_json(), as_json, wrapped(lines(comparison, titled)))
     with stage("Writing the report"):
         write_comparison(out, comparison, overwrite, published=published)
     note(f"Wrote {out / 'report.html'}")

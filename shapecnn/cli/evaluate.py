@@ -121,9 +121,8 @@ def command(
     artefacts = open_artefacts(data)
     with progress_bar("Evaluating") as progress:
         evaluation = evaluate(predictor, artefacts, settings, device=device, progress=progress)
-    emit(
-        evaluation.to_json(), as_json, wrapped(lines(evaluation))
-    )  # before the report: a full disk must not lose the result
+    # before the report: a full disk must not lose the result
+    emit(evaluation.to_json(), as_json, wrapped(lines(evaluation)))
     if out is not None:
         from shapecnn.report.evaluation import write_report
 

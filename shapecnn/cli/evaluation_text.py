@@ -56,9 +56,7 @@ def lines(evaluation: Evaluation) -> list[str]:
 def _results(evaluation: Evaluation) -> Iterator[str]:
     if (classification := evaluation.classification) is not None:
         names = evaluation.classification_names
-        figures = [
-            _rate(figure_title(name), getattr(classification, name), evaluation.intervals[name]) for name in names
-        ]
+        figures = [_rate(name, getattr(classification, name), evaluation.intervals[name]) for name in names]
         yield from _section("classification", [*figures, _rate("ece", classification.ece)])
         yield from _confusions(classification)
     if (regression := evaluation.regression) is not None:
@@ -112,7 +110,7 @@ def _section(title: str, figures: list[_Figure]) -> Iterator[str]:
 
 
 def _explained(title: str) -> str:
-    """Return a title, behind an abbreviation that few know with its meaning: ``FT, first tier``."""
+    """Return the title of a figure; an abbreviation that few know is followed by its meaning: ``FT, first tier``."""
     return f"{title}, {MEANINGS[title]}" if title in MEANINGS and title != "mAP" else title
 
 

@@ -12,8 +12,7 @@ from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.next_steps import page as page_name
-from shapecnn.cli.next_steps import suggest_again
+from shapecnn.cli.next_steps import suggest_page
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -110,7 +109,7 @@ def command(
     report_failures(
         [(path, str(error)) for path, error in pairs if isinstance(error, ItemError)],
         skip_errors,
-        then=lambda: suggest_again("--html", page_name("why.html")) if html is None and usable else None,
+        then=lambda: suggest_page("why.html") if html is None and usable else None,
     )
 
 
@@ -129,7 +128,7 @@ def _table(results: list[Explanation]) -> list[str]:
     if not rows:
         return []
     header = ["mesh", "class", "probability", "and not", f"{_kind(results[0])} in favour (share)"]
-    columns = [0, 1, 2, 3, 4] if results[0].asked else [0, 1, 2, 4]
+    columns = [0, 1, 2, 3, 4] if any(each.asked for each in results) else [0, 1, 2, 4]
     return table([[row[k] for k in columns] for row in rows], [header[k] for k in columns], [2])
 
 

@@ -11,7 +11,7 @@ import click
 
 from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
-from shapecnn.cli.next_steps import page, suggest_again
+from shapecnn.cli.next_steps import suggest_page
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, set_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.cli.tables import is_drawn, table
@@ -107,7 +107,7 @@ def command(
             write_page(html, filters_page(learned), overwrite)
         note(f"Wrote {html}")
     else:
-        suggest_again("--html", page("filters.html"))
+        suggest_page("filters.html")
 
 
 def _lines(learned: LearnedFilters) -> list[str]:

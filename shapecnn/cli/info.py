@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ def command(path: Path, labels: Labels, as_json: bool) -> None:
         suggest_for(described)
 
 
-def _indented(rows: Iterator[Row]) -> Iterator[str]:
+def _indented(rows: Iterable[Row]) -> Iterator[str]:
     return iter(table([*rows], indent=2))
 
 
@@ -259,7 +259,7 @@ def _models(facts: Facts) -> Iterator[str]:
         [model["model"], *("" if model.get(name) is None else figure_text(name, model[name]) for name in names)]
         for model in facts["models"]
     ]
-    yield from table(rows, ["model", *map(figure_title, names)], range(1, 5), indent=2)
+    yield from table(rows, ["model", *map(figure_title, names)], range(1, len(names) + 1), indent=2)
     yield f"  page  {facts['page']}"
 
 

@@ -101,17 +101,16 @@ def command(
         click.get_current_context().exit(1)
 
 
-_COSTS = ("input", "parameters", "training", "ms a shape")
-
-
 def _tables(rows: list[list[str]]) -> list[str]:
     """Return the lines of the table of results; at a terminal, of two, because one is too wide for most screens.
 
     Args:
         rows: Titles of the columns, then the cells of each rung.
     """
+    from shapecnn.report.ladder import COSTS
+
     if not is_drawn():
         return titled(rows)
-    costs = [place for place, title in enumerate(rows[0]) if title in _COSTS]
-    figures = [place for place, title in enumerate(rows[0]) if title not in _COSTS]
+    costs = [place for place, title in enumerate(rows[0]) if title in COSTS]
+    figures = [place for place, title in enumerate(rows[0]) if title not in COSTS]
     return [line for places in (figures, [0, *costs]) for line in titled([[row[k] for k in places] for row in rows])]

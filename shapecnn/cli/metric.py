@@ -10,7 +10,7 @@ import click
 
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import SCHEMA_VERSION, emit
-from shapecnn.cli.next_steps import report_beside, suggest
+from shapecnn.cli.next_steps import suggest_for_metric
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
@@ -66,6 +66,7 @@ def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device
         figures = f"; mAP on {counted(result.after.count, 'shape')} of val {after:.1%}, {before:.1%} before"
     action = f"Learned in {result.seconds:.1f} s" if result.anew else "Unchanged"
     emit(answer, as_json, [f"{action}: a metric of rank {result.size} in {run}{figures}"])
-    splits = () if any(entry.split == "test" for entry in artefacts.entries) else ("--split", "val")
-    out = report_beside(run, "comparison")
-    suggest("compare", run, f"{run}:metric", "--data", data, *splits, "--out", out)
+    if any(entry.split == "test" for entry in artefacts.entries):
+        suggest_for_metric(run, data, "test")
+    elif result.after is not None:  # shapes were held out
+        suggest_for_metric(run, data, "val")

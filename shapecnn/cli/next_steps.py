@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from shapecnn.cli.console import is_quiet, note
-from shapecnn.errors import ShapecnnError, UsageError
+from shapecnn.errors import ShapecnnError
 
 if TYPE_CHECKING:
     from shapecnn.information import Description
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 GRIDS, VIEWS = "shapenets-modelnet10", "mvcnn-psb"
 """Configs that are suggested for voxel grids and for views; docs/training.md says why these."""
 
-FOLDS = 5  # of both configs
+_FOLDS = 5  # of both configs
 NO_FOLDS = ("--set", "validation.folds=0", "--set", "validation.select=last")
 """Options for so few shapes that none can be held out."""
 
@@ -65,20 +67,20 @@ def suggest_for_artefacts(out: Path, collection: Path | None = None) -> None:
     """
     if not is_wanted():
         return
-    from shapecnn import open_artefacts
-
-    artefacts = open_artefacts(out)
     if _is_part(out):
         suggest("merge", out, *_OTHERS)
         return
+    from shapecnn import open_artefacts
+
+    artefacts = open_artefacts(out)
     train = Counter(entry.label for entry in artefacts.entries if entry.split == "train" and entry.label is not None)
     if len(train) > 1:
         config = GRIDS if artefacts.settings["kind"] == "voxels" else VIEWS
         held_out = any(entry.split == "val" for entry in artefacts.entries)
-        folds = () if held_out or (max(train.values()) >= FOLDS and min(train.values()) > 1) else NO_FOLDS
-        suggest("train", config, "--data", out, "--out", _new(beside(out, "run")), *folds)
+        folds = () if held_out or (max(train.values()) >= _FOLDS and min(train.values()) > 1) else NO_FOLDS
+        suggest("train", config, "--data", out, "--out", _free(beside(out, "run"), _is_new), *folds)
     elif collection is not None:
-        suggest("index", collection, _free(beside(out, "index"), _require_index), *_up(artefacts.settings.get("up")))
+        suggest("index", collection, _free(beside(out, "index"), _may_be_index), *_up(artefacts.settings.get("up")))
     else:
         suggest("audit", out, "--out", report_beside(out, "audit"))
 
@@ -118,7 +120,7 @@ def suggest_for_evaluation(model: str, report: Path | None) -> None:
     if not is_wanted():
         return
     if report is None:
-        suggest_again("--out", report_beside(Path(model.removeprefix("@")), "report"))
+        suggest_report(Path(model.removeprefix("@")), "report")
     elif not model.startswith("@"):
         suggest_card(model, report)
 
@@ -130,31 +132,39 @@ def suggest_card(run: str, report: Path) -> None:
         run: Folder of the run.
         report: Folder of a report of this run.
     """
-    from shapecnn.storage.files import require_file
-
-    try:
-        require_file(Path(run) / "README.md")
-    except ShapecnnError:
-        return
-    suggest("card", run, "--report", report)
+    if is_wanted() and _may_be_page(Path(run) / "README.md"):
+        suggest("card", run, "--report", report)
 
 
-def suggest_for_predictions(run: str, doubtful: Iterable[str], others: Iterable[str], up: str | None) -> None:
+def suggest_for_metric(run: Path, data: Path, split: str) -> None:
+    """Suggest to compare the learned metric with the features of a run.
+
+    Args:
+        run: Folder of the run.
+        data: Artefacts that it was trained on.
+        split: Split to compare on: ``test``, or ``val`` for the held-out shapes.
+    """
+    if is_wanted():
+        splits = () if split == "test" else ("--split", split)
+        suggest("compare", run, f"{run}:metric", "--data", data, *splits, "--out", report_beside(run, "comparison"))
+
+
+def suggest_for_predictions(run: str, doubtful: Iterable[str], classified: Iterable[str], up: str | None) -> None:
     """Suggest to explain one prediction: the first doubtful one or, if there is none, the first.
 
     Args:
         run: The run.
         doubtful: Meshes that are unknown, or that could be of another class.
-        others: All other meshes for which a class was predicted.
+        classified: Meshes for which a class was predicted.
         up: Value of --up; None if the option was not given.
     """
-    mesh = next(iter([*doubtful, *others]), None)
+    mesh = next(iter([*doubtful, *classified]), None)
     if mesh is not None and is_wanted():
         suggest("explain", run, mesh, *(() if up is None else ("--up", up)), "--html", page("why.html"))
 
 
 def suggest_for_index(index: Path) -> None:
-    """Suggest a query with the first shape of an index; if it is inside a zip, to search in the browser.
+    """Suggest a query with the mesh of an index's first shape or, if that is inside a zip, to search in the browser.
 
     Args:
         index: Folder of the index.
@@ -208,15 +218,34 @@ def suggest_for(described: Description) -> None:
         suggest_card(described.facts["model"], path)
 
 
+def suggest_page(name: str) -> None:
+    """Suggest the same command with ``--html``.
+
+    Args:
+        name: Name of the page; a numbered one is suggested if someone else wrote that file.
+    """
+    if is_wanted():
+        suggest_again("--html", page(name))
+
+
+def suggest_report(path: Path, name: str) -> None:
+    """Suggest the same command with ``--out``.
+
+    Args:
+        path: Path beside which the report is suggested.
+        name: ``report``, ``audit`` or ``comparison``.
+    """
+    if is_wanted():
+        suggest_again("--out", report_beside(path, name))
+
+
 def page(name: str) -> str:
     """Return the name of a page in the current folder: ``name``, or a numbered one if that file is someone else's.
 
     Args:
         name: Name of an HTML file.
     """
-    from shapecnn.storage.files import require_file
-
-    return _free(name, require_file)
+    return _free(name, _may_be_page)
 
 
 def report_beside(path: Path, name: str) -> str:
@@ -229,37 +258,38 @@ def report_beside(path: Path, name: str) -> str:
     from shapecnn.storage.own import require_report
 
     kind = {"report": "evaluation.json", "audit": "audit.json", "comparison": "comparison.json"}[name]
-    return _free(beside(path, name), lambda folder: require_report(kind, folder))
+    return _free(beside(path, name), lambda folder: _passes(require_report, kind, folder))
 
 
-def _new(path: str) -> str:
-    """Return a path that does not exist, because a run is not trained again with other data."""
-
-    def require(path: Path) -> None:
-        if path.exists():
-            raise UsageError(f"{path} exists.")
-
-    return _free(path, require)
+def _is_new(path: Path) -> bool:
+    return not os.path.lexists(path)
 
 
-def _require_index(path: Path) -> None:
+def _may_be_index(path: Path) -> bool:
     from shapecnn.storage.kinds import kind_of
 
-    if path.exists() and kind_of(path) != "index":
-        raise UsageError(f"{path} is no index.")
+    return _is_new(path) or kind_of(path) == "index"
 
 
-def _free(path: str, require: Callable[[Path], None]) -> str:
-    """Return a path, or the first of ``path-2``, ``path-3`` … that a check does not refuse."""
-    plain = Path(path)
-    for number in range(2, 100):
-        try:
-            require(Path(path))
-        except ShapecnnError:
-            path = str(plain.with_name(f"{plain.stem}-{number}{plain.suffix}"))
-        else:
-            break
-    return path
+def _may_be_page(path: Path) -> bool:
+    from shapecnn.storage.files import require_file
+
+    return _passes(require_file, path)
+
+
+def _passes(check: Callable[..., None], *arguments: object) -> bool:
+    try:
+        check(*arguments)
+    except (ShapecnnError, OSError):
+        return False
+    return True
+
+
+def _free(path: str, is_free: Callable[[Path], bool]) -> str:
+    """Return the first free path of ``path``, ``path-2``, ``path-3`` …; for an HTML file, of ``why-2.html`` … ."""
+    plain = path.removesuffix(".html")
+    numbered = (f"{plain}-{number}{path[len(plain) :]}" for number in range(2, 100))
+    return next((each for each in chain([path], numbered) if is_free(Path(each))), path)
 
 
 def beside(path: Path, name: str) -> str:

@@ -147,9 +147,9 @@ def _tables(usable: list[Prediction]) -> list[str]:
 
 
 def _other(prediction: Prediction) -> str:
-    """Return the other class that a person should know: what an unknown shape is most like, or the second class.
+    """Return the class that an unknown shape is most like, or the second most probable class of another shape.
 
-    It stands behind "or" if it is at least half as probable as the first, because it may be the right one.
+    "or" stands before a second class that is at least half as probable as the first, because it may be the right one.
     """
     if prediction.unknown:
         return f"most like {_candidate(prediction.top[0])}"

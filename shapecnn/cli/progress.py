@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ import click
 
 from shapecnn.cli.console import is_quiet, note
 from shapecnn.errors import visible
-from shapecnn.workers.progress import Progress, listen
+from shapecnn.workers.progress import Progress, is_first_process, listen
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -192,7 +191,7 @@ def heartbeat() -> Iterator[None]:
     global _heartbeat
     if not _is_terminal():
         _heartbeat = _Heartbeat(click.get_current_context())
-    if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; only the first shows stages
+    if is_first_process():
         listen(progress_bar)
     try:
         yield

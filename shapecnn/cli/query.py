@@ -12,7 +12,7 @@ from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_index
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.next_steps import page, suggest_again, suggest_browser
+from shapecnn.cli.next_steps import suggest_browser, suggest_page
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -133,7 +133,7 @@ def _suggest(index: Path, html: Path | None, answered: list[list[str]]) -> None:
     if html is not None:
         suggest_browser(index)
     elif answered:
-        suggest_again("--html", page("answer.html"))
+        suggest_page("answer.html")
 
 
 def _lines(answer: Answer) -> list[str]:

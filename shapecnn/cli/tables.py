@@ -93,8 +93,8 @@ def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequen
         collapse_padding=bool(header),
     )
     for place in range(len(rows[0])):
-        title = header[place] if header else ""
-        drawn.add_column(title, justify="right" if place in numbers else "left", overflow="fold")
+        title = visible(header[place]) if header else ""
+        drawn.add_column(Text(title), justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*map(Text, row))
     console = Console(file=io.StringIO(), width=Console().width - indent, color_system=None, highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from shapecnn.cli.step_search import print_search
 from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
 from shapecnn.information.figures import figure_text, figure_title, in_order
+from shapecnn.workers.progress import is_first_process
 
 if TYPE_CHECKING:
     from shapecnn.models.calibration import Calibration
@@ -175,8 +175,8 @@ def command(
         bar=progress_bar,
         say=note,
     )
-    if os.environ.get("RANK", "0") != "0":
-        return  # torchrun starts several processes; only the first prints the result
+    if not is_first_process():
+        return
     answer = {
         "schema_version": SCHEMA_VERSION,
         "run": str(training.run),

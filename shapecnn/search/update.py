@@ -26,7 +26,7 @@ from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK, discard
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
-from shapecnn.workers.progress import Progress, no_progress, stage
+from shapecnn.workers.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,7 @@ def bring_up_to_date(
             result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] for shape in listed]
-        with stage("Comparing the shapes with each other"):
-            placed = place_rows(plan.model.comparison, rows, old, scratch)
+        placed = place_rows(plan.model.comparison, rows, old, scratch)
         if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]

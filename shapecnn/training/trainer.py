@@ -7,7 +7,6 @@ devices, precision and processes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -47,7 +46,7 @@ from shapecnn.training.result import TrainingResult, stored_figures
 from shapecnn.training.resume import State, load_state
 from shapecnn.training.session import Session
 from shapecnn.training.splits import divide
-from shapecnn.workers.progress import ProgressBar
+from shapecnn.workers.progress import ProgressBar, is_first_process
 from shapecnn.workers.progress import stage as progress_stage
 
 if TYPE_CHECKING:
@@ -93,8 +92,7 @@ def train_plan(
     require_own(MODEL, out, overwrite)
     if tensorboard:
         require_unchanged(out, ["tensorboard/events"], overwrite=True)
-    first = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes; only the main one shows messages
-    data = open_data(plan, fetch=not (resume and is_finished(out)), say=say if first else lambda _: None)
+    data = open_data(plan, fetch=not (resume and is_finished(out)), say=say if is_first_process() else lambda _: None)
     origin = describe_origin(plan.experiment, data.division, data.input)
     accelerator = open_accelerator(device, plan.experiment.precision, out if tensorboard else None)
     main, restart = accelerator.is_main_process, overwrite and not resume

@@ -24,29 +24,29 @@ class Warming:
     def __init__(self, load: Callable[[], None]) -> None:
         self._load = load
         self._begin: asyncio.TimerHandle | None = None
-        self._done: asyncio.Event | None = None
+        self._done = asyncio.Event()
+        self._done.set()
 
     def start(self) -> None:
         """Begin to load after :data:`DELAY` seconds; called in the event loop of the server."""
-        self._done = asyncio.Event()
+        self._done.clear()
         self._begin = asyncio.get_running_loop().call_later(DELAY, self._start_now)
 
     async def done(self) -> None:
         """Wait until the networks are loaded or cannot be; return at once if :meth:`start` was never called."""
         if self._begin is not None:
             self._start_now()
-        if self._done is not None:
-            await self._done.wait()
+        await self._done.wait()
 
     def _start_now(self) -> None:
         if self._begin is not None:
             self._begin.cancel()
             self._begin = None
-            words = asyncio.get_running_loop(), self._done
-            threading.Thread(target=self._work, args=words, name="warm", daemon=True).start()
+            loop = asyncio.get_running_loop()
+            threading.Thread(target=self._work, args=(loop,), name="warm", daemon=True).start()
 
-    def _work(self, loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         with suppress(Exception):
             self._load()
         with suppress(RuntimeError):  # the server has ended
-            loop.call_soon_threadsafe(done.set)
+            loop.call_soon_threadsafe(self._done.set)

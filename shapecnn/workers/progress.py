@@ -6,6 +6,7 @@ callers need not pass a progress bar to it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -26,6 +27,11 @@ def no_progress(_done: int, _total: int | None) -> None:
 def no_bar(_task: str, _unit: str) -> AbstractContextManager[Progress]:
     """Open a progress bar that shows nothing: a :data:`ProgressBar` for callers that want no output."""
     return nullcontext(no_progress)
+
+
+def is_first_process() -> bool:
+    """Return whether this process shows messages and results; of the processes that torchrun starts, the first does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 _listener: ProgressBar = no_bar

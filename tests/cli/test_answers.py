@@ -1,4 +1,4 @@
-"""Notes and failures of the commands that answer for each file."""
+"""Notes of the commands that answer for each file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.cli.answers import failure_json, note_drawing
-from shapecnn.errors import MeshError
+from shapecnn.cli.answers import note_drawing
 from shapecnn.models.input import InputSettings
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
@@ -50,12 +49,3 @@ def test_a_run_on_own_artefacts_prints_no_note(views_run: Path, capsys: pytest.C
     note_drawing(resolve_model(str(views_run)))
     note_drawing(UntrainedModel.of())
     assert capsys.readouterr() == ("", "")
-
-
-def test_a_failure_has_its_kind() -> None:
-    error = {"kind": "missing", "message": "there is no such file"}
-    assert failure_json("a.off", MeshError("missing", "there is no such file")) == {
-        "schema_version": 1,
-        "path": "a.off",
-        "error": error,
-    }

@@ -58,6 +58,19 @@ def test_people_see_the_views_with_the_largest_shares(views_run: Path, solids: P
     assert done.stdout.count("\n") == 1
 
 
+def test_people_see_for_each_mesh_which_class_it_is_not(
+    views_run: Path, solids: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shapecnn.cli.explain.is_drawn", lambda: True)
+    monkeypatch.setattr("shapecnn.cli.tables.is_drawn", lambda: True)
+    monkeypatch.setenv("COLUMNS", "300")
+    meshes = [solids / "round/cone.off", solids / "box/cube.off"]
+    header, _, *rows = cells(command("explain", views_run, *meshes, "--class", "round").stdout.splitlines())
+    assert header[3] == "and not"
+    assert [row[1] for row in rows] == ["round", "box"]
+    assert rows[1][3] == "round"
+
+
 def test_up_is_honoured(views_run: Path, solids: Path, command: Command) -> None:
     answers = [
         command("explain", views_run, solids / "round/cone.off", "--json", "--up", up).json("explain") for up in "zy"

@@ -188,6 +188,21 @@ def test_files_of_others_are_not_advised_to_be_replaced(tmp_path: Path, monkeypa
     Path("run-report").mkdir()
     Path("run-report/evaluation.json").write_text("mine")
     assert (page("why.html"), report_beside(Path("run"), "report")) == ("why-3.html", "run-report-2")
+    Path("v1.2-report").mkdir()
+    Path("v1.2-report/evaluation.json").write_text("mine")
+    assert report_beside(Path("v1.2"), "report") == "v1.2-report-2"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_metric_is_compared_on_shapes_that_were_held_out(world: Path, command: Command) -> None:
+    def learn() -> str:
+        return command("metric", "run", "--data", "views", "--size", "2", "--device", "cpu").stderr
+
+    assert "--split" not in following(learn())  # the views have a test split
+    for folder in Path("meshes").glob("*/test"):
+        shutil.rmtree(folder)
+    assert command("render", "meshes", "views", "--size", 32, *HERE).status == 0
+    assert "Next:" not in learn()  # nor did the run hold shapes out
 
 
 def test_options_stand_before_the_arguments_after_two_dashes(

@@ -28,6 +28,12 @@ def test_people_see_a_header_and_no_control_character(monkeypatch: pytest.Monkey
     assert "\x1b" not in "".join(lines)
 
 
+def test_titles_are_text_and_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    header, _, line = table([["a", "b"]], ["c [/d]", "[bold]e"])
+    assert (header.split(), line.split()) == (["c", "[/d]", "[bold]e"], ["a", "b"])
+
+
 def test_long_cells_are_broken_to_the_width_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "40")
