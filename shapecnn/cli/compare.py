@@ -9,6 +9,7 @@ import click
 
 from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import suggest_for_comparison
 from shapecnn.cli.options import (
     device_option,
     json_option,
@@ -96,3 +97,4 @@ def command(
     with stage("Writing the report"):
         write_comparison(out, comparison, overwrite, published=published)
     note(f"Wrote {out / 'report.html'}")
+    suggest_for_comparison(comparison)

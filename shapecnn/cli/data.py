@@ -11,7 +11,8 @@ import click
 
 from shapecnn.cli.batch import SHOWN, emit_summary, report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
-from shapecnn.cli.next_steps import beside, suggest, suggest_for_artefacts
+from shapecnn.cli.free_paths import beside
+from shapecnn.cli.next_steps import suggest, suggest_for_artefacts
 from shapecnn.cli.options import (
     command_line,
     failures_option,

@@ -182,10 +182,18 @@ def _run_rows(facts: Facts) -> Iterator[Row]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
 
 
-def _figures(figures: Facts) -> str:
-    shown = [f"{figure_title(name)} {figure_text(name, value)}" for name, value in in_order(figures)]
+def _figures(figures: Facts, intervals: Facts | None = None) -> str:
+    shown = []
+    for name, value in in_order(figures):
+        between = _interval(name, intervals or {})
+        shown.append(f"{figure_title(name)} {figure_text(name, value)}" + (f" (95 %: {between})" if between else ""))
     count = figures.get("count")
     return ", ".join(shown) + (f" ({counted(count, 'shape')})" if count else "")
+
+
+def _interval(name: str, intervals: Facts) -> str:
+    """Return the ends of the interval of a figure as text; an empty text if it has none."""
+    return " to ".join(figure_text(name, end) for end in intervals.get(name, ()))
 
 
 def _training(facts: Facts) -> Iterator[str]:
@@ -221,11 +229,18 @@ def _report(facts: Facts) -> Iterator[str]:
     yield f"report of eval: {facts['model']} on {facts['data']}, {facts['split']}"
     shapes = counted(facts["count"], "shape")
     if is_drawn():
-        figures = [[figure_title(name), figure_text(name, value)] for name, value in in_order(facts["figures"])]
-        yield from table(figures, [f"figures of {shapes}", "result"], [1], indent=2)
+        figures = [
+            [figure_title(name), figure_text(name, value), _interval(name, facts["intervals"])]
+            for name, value in in_order(facts["figures"])
+        ]
+        yield from table(figures, [f"figures of {shapes}", "result", "95 % interval"], [1, 2], indent=2)
         yield f"  page  {facts['page']}"
         return
-    rows = [("shapes", shapes), ("figures", _figures(facts["figures"])), ("page", str(facts["page"]))]
+    rows = [
+        ("shapes", shapes),
+        ("figures", _figures(facts["figures"], facts["intervals"])),
+        ("page", str(facts["page"])),
+    ]
     yield from _indented(iter(rows))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import suggest_for_comparison
 from shapecnn.cli.options import (
     command_line,
     device_option,
@@ -97,6 +98,7 @@ def command(
     with stage("Writing the report"):
         write_ladder(report, ladder, overwrite)
     note(f"Wrote {report / 'report.html'}")
+    suggest_for_comparison(ladder.comparison)
     if ladder.failed:
         click.get_current_context().exit(1)
 

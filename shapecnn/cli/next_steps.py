@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from shapecnn.cli.console import is_quiet, note
+from shapecnn.cli.free_paths import beside, free_file, free_index, free_report, free_run, may_be_written
 from shapecnn.errors import ShapecnnError
 
 if TYPE_CHECKING:
+    from shapecnn.evaluation.compare_results import Comparison
     from shapecnn.information import Description
 
 GRIDS, VIEWS = "shapenets-modelnet10", "mvcnn-psb"
@@ -78,11 +78,11 @@ def suggest_for_artefacts(out: Path, collection: Path | None = None) -> None:
         config = GRIDS if artefacts.settings["kind"] == "voxels" else VIEWS
         held_out = any(entry.split == "val" for entry in artefacts.entries)
         folds = () if held_out or (max(train.values()) >= _FOLDS and min(train.values()) > 1) else NO_FOLDS
-        suggest("train", config, "--data", out, "--out", _free(beside(out, "run"), _is_new), *folds)
+        suggest("train", config, "--data", out, "--out", free_run(out), *folds)
     elif collection is not None:
-        suggest("index", collection, _free(beside(out, "index"), _may_be_index), *_up(artefacts.settings.get("up")))
+        suggest("index", collection, free_index(out), *_up(artefacts.settings.get("up")))
     else:
-        suggest("audit", out, "--out", report_beside(out, "audit"))
+        suggest("audit", out, "--out", free_report(out, "audit"))
 
 
 def suggest_for_run(run: Path) -> None:
@@ -103,11 +103,11 @@ def suggest_for_run(run: Path) -> None:
     except (ShapecnnError, OSError):  # the data have moved
         return
     if any(entry.split == "test" for entry in entries):
-        suggest("eval", run, "--data", data, "--out", report_beside(run, "report"))
+        suggest("eval", run, "--data", data, "--out", free_report(run, "report"))
     elif sealed.json(SPLIT).get("val"):
-        suggest("eval", run, "--data", data, "--split", "val", "--out", report_beside(run, "report"))
+        suggest("eval", run, "--data", data, "--split", "val", "--out", free_report(run, "report"))
     else:
-        suggest("filters", run, "--html", page("filters.html"))
+        suggest("filters", run, "--html", free_file("filters.html"))
 
 
 def suggest_for_evaluation(model: str, report: Path | None) -> None:
@@ -125,6 +125,27 @@ def suggest_for_evaluation(model: str, report: Path | None) -> None:
         suggest_card(model, report)
 
 
+def suggest_for_comparison(comparison: Comparison) -> None:
+    """Suggest to evaluate the best run of a comparison with a report: on the test split, if its data have one.
+
+    Args:
+        comparison: Results of all models.
+    """
+    runs = [one for one in comparison.measured if not one.contender.model.name.startswith("@")]
+    if not runs or not is_wanted():
+        return
+    from shapecnn import open_artefacts
+
+    figure = comparison.measured[0].evaluation.headline_names[0]
+    best = max(runs, key=lambda one: one.figures[figure].value or 0.0).contender
+    data = best.artefacts.folder
+    splits = {entry.split for entry in open_artefacts(data).entries}
+    chosen = () if "test" in splits else ("--split", comparison.split)
+    feature = () if best.feature == "penultimate" else ("--feature", best.feature)
+    run = best.model.name
+    suggest("eval", run, "--data", data, *chosen, *feature, "--out", free_report(Path(run), "report"))
+
+
 def suggest_card(run: str, report: Path) -> None:
     """Suggest to write the card of a run, unless a file that someone else wrote is in its place.
 
@@ -132,7 +153,7 @@ def suggest_card(run: str, report: Path) -> None:
         run: Folder of the run.
         report: Folder of a report of this run.
     """
-    if is_wanted() and _may_be_page(Path(run) / "README.md"):
+    if is_wanted() and may_be_written(Path(run) / "README.md"):
         suggest("card", run, "--report", report)
 
 
@@ -146,7 +167,7 @@ def suggest_for_metric(run: Path, data: Path, split: str) -> None:
     """
     if is_wanted():
         splits = () if split == "test" else ("--split", split)
-        suggest("compare", run, f"{run}:metric", "--data", data, *splits, "--out", report_beside(run, "comparison"))
+        suggest("compare", run, f"{run}:metric", "--data", data, *splits, "--out", free_report(run, "comparison"))
 
 
 def suggest_for_predictions(run: str, doubtful: Iterable[str], classified: Iterable[str], up: str | None) -> None:
@@ -160,7 +181,7 @@ def suggest_for_predictions(run: str, doubtful: Iterable[str], classified: Itera
     """
     mesh = next(iter([*doubtful, *classified]), None)
     if mesh is not None and is_wanted():
-        suggest("explain", run, mesh, *(() if up is None else ("--up", up)), "--html", page("why.html"))
+        suggest("explain", run, mesh, *(() if up is None else ("--up", up)), "--html", free_file("why.html"))
 
 
 def suggest_for_index(index: Path) -> None:
@@ -181,7 +202,7 @@ def suggest_for_index(index: Path) -> None:
         return
     first = shapes[0].source
     if first.member is None and first.file.is_file():
-        suggest("query", index, first.file, "--html", page("answer.html"))
+        suggest("query", index, first.file, "--html", free_file("answer.html"))
     else:
         suggest_browser(index)
 
@@ -225,7 +246,7 @@ def suggest_page(name: str) -> None:
         name: Name of the page; a numbered one is suggested if someone else wrote that file.
     """
     if is_wanted():
-        suggest_again("--html", page(name))
+        suggest_again("--html", free_file(name))
 
 
 def suggest_report(path: Path, name: str) -> None:
@@ -236,71 +257,7 @@ def suggest_report(path: Path, name: str) -> None:
         name: ``report``, ``audit`` or ``comparison``.
     """
     if is_wanted():
-        suggest_again("--out", report_beside(path, name))
-
-
-def page(name: str) -> str:
-    """Return the name of a page in the current folder: ``name``, or a numbered one if that file is someone else's.
-
-    Args:
-        name: Name of an HTML file.
-    """
-    return _free(name, _may_be_page)
-
-
-def report_beside(path: Path, name: str) -> str:
-    """Return the path of a folder for a report, as :func:`beside`; a numbered one if that folder holds other files.
-
-    Args:
-        path: Path beside which the report stands.
-        name: ``report``, ``audit`` or ``comparison``.
-    """
-    from shapecnn.storage.own import require_report
-
-    kind = {"report": "evaluation.json", "audit": "audit.json", "comparison": "comparison.json"}[name]
-    return _free(beside(path, name), lambda folder: _passes(require_report, kind, folder))
-
-
-def _is_new(path: Path) -> bool:
-    return not os.path.lexists(path)
-
-
-def _may_be_index(path: Path) -> bool:
-    from shapecnn.storage.kinds import kind_of
-
-    return _is_new(path) or kind_of(path) == "index"
-
-
-def _may_be_page(path: Path) -> bool:
-    from shapecnn.storage.files import require_file
-
-    return _passes(require_file, path)
-
-
-def _passes(check: Callable[..., None], *arguments: object) -> bool:
-    try:
-        check(*arguments)
-    except (ShapecnnError, OSError):
-        return False
-    return True
-
-
-def _free(path: str, is_free: Callable[[Path], bool]) -> str:
-    """Return the first free path of ``path``, ``path-2``, ``path-3`` …; for an HTML file, of ``why-2.html`` … ."""
-    plain = path.removesuffix(".html")
-    numbered = (f"{plain}-{number}{path[len(plain) :]}" for number in range(2, 100))
-    return next((each for each in chain([path], numbered) if is_free(Path(each))), path)
-
-
-def beside(path: Path, name: str) -> str:
-    """Return the path of a folder beside another one, such as ``views-run`` for ``views`` and ``run``.
-
-    Example:
-        >>> beside(Path("shapes.zip"), "views"), beside(Path("."), "views")
-        ('shapes-views', 'views')
-    """
-    stem = path.with_suffix("") if path.suffix.lower() in (".zip", ".csv") else path
-    return str(stem.with_name(f"{stem.name}-{name}")) if stem.name else name
+        suggest_again("--out", free_report(path, name))
 
 
 def _is_part(folder: Path) -> bool:

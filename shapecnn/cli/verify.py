@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.next_steps import suggest
 from shapecnn.cli.options import json_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.cli.tables import is_drawn, table
@@ -62,6 +63,7 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
     emit(answer, as_json, _lines(verifications))
     if not good:
         click.get_current_context().exit(1)
+    suggest("info", paths[0])
 
 
 def _lines(verifications: list[Verification]) -> list[str]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.free_paths import free_file
+from shapecnn.cli.next_steps import suggest
 from shapecnn.cli.options import (
     faces_options,
     json_option,
@@ -121,6 +123,7 @@ def command(
         for line in picture_lines(picture, way, columns()):
             click.echo(line, color=True)
         note(f"{mesh}: {counted(len(loaded.faces), 'face')}, {counted(settings.views, 'view')}")
+        suggest("view", mesh, free_file(f"{Path(mesh).stem}.gif"), *(() if up == "z" else ("--up", up)))
         return
     assert out is not None
     _write(out, picture, turns, seconds, overwrite)

@@ -70,6 +70,24 @@ def figures_of(evaluation: Mapping[str, Any], task: str | None = None) -> dict[s
     return figures
 
 
+def intervals_of(evaluation: Mapping[str, Any], task: str | None = None) -> dict[str, tuple[float, float]]:
+    """Return the ends of the 95 % intervals of the main figures that have one, by the name of the figure.
+
+    Args:
+        evaluation: Content of ``evaluation.json``.
+        task: Key of :data:`TASKS`; None for all tasks.
+
+    Example:
+        >>> intervals_of({"classification": {"accuracy": 0.9}, "intervals": {"accuracy": [0.8, 1.0], "mAP": None}})
+        {'accuracy': (0.8, 1.0)}
+    """
+    found: dict[str, tuple[float, float]] = {}
+    for key in TASKS if task is None else [task]:
+        ends = {**(evaluation.get("intervals") or {}), **((evaluation.get(key) or {}).get("intervals") or {})}
+        found |= {name: (ends[name][0], ends[name][1]) for name in TASKS[key].figures if ends.get(name)}
+    return found
+
+
 def in_order(figures: Mapping[str, float | None]) -> list[tuple[str, float]]:
     """Return the names and values of defined figures, in the order of :data:`TASKS`; other keys are left out.
 

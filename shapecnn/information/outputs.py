@@ -7,7 +7,7 @@ from typing import Any
 
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, read_manifest
 from shapecnn.artefacts.manifest import REMEDY as ARTEFACT_REMEDY
-from shapecnn.information.figures import figures_of
+from shapecnn.information.figures import figures_of, intervals_of
 from shapecnn.information.meshes import count_labels
 from shapecnn.meshes.shards import read_part
 from shapecnn.storage.kinds import KIND_FILES, kind_of
@@ -96,6 +96,7 @@ def report_facts(folder: Path) -> dict[str, Any]:
         "split": stored["split"],
         "count": stored["count"],
         "figures": figures_of(stored),
+        "intervals": intervals_of(stored),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
-from shapecnn.information.figures import TASKS, figures_of
+from shapecnn.information.figures import TASKS, figures_of, intervals_of
 from shapecnn.storage.kinds import require_kind
 from shapecnn.storage.reading import parse_json, read_stored
 from shapecnn.storage.sealed import open_sealed
@@ -64,17 +64,15 @@ def read_report(report: Path, run: Path, facts: Mapping[str, Any]) -> list[Measu
     if classes is not None and classes != facts["classes"]:
         raise MismatchError(f"{report} has other classes than {run}. Evaluate the run again: shapecnn eval {run}")
     tasks = []
-    for task, (title, names) in TASKS.items():
+    for task, (title, _) in TASKS.items():
         values = stored.get(task)
         if not values:
             continue
-        intervals = {**(stored.get("intervals") or {}), **(values.get("intervals") or {})}
         protocol = f"{values['protocol']}, {values['feature']}" if task == "retrieval" else ""
         tasks.append(
             Measured(
                 task, title, str(stored["data"]), str(stored["split"]), int(values.get("count", stored["count"])),
-                protocol, figures_of(stored, task),
-                {key: tuple(intervals[key]) for key in names if intervals.get(key)},
+                protocol, figures_of(stored, task), intervals_of(stored, task),
             )
         )  # fmt: skip
     return tasks

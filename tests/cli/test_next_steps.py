@@ -11,7 +11,7 @@ import click
 import pytest
 
 from shapecnn.cli import next_steps
-from shapecnn.cli.next_steps import NO_FOLDS, beside, page, report_beside, suggest, suggest_again
+from shapecnn.cli.next_steps import NO_FOLDS, suggest, suggest_again
 from tests.cli.conftest import Command
 from tests.evaluations import write_splits
 from tests.solids import write_solids
@@ -112,12 +112,6 @@ def test_words_are_quoted(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     assert shlex.split(capsys.readouterr().err.removeprefix("Next: ")) == ["shapecnn", "view", "it's here.off"]
 
 
-def test_folders_are_put_beside() -> None:
-    assert beside(Path("a/views"), "run") == "a/views-run"
-    assert beside(Path("a/all.zip"), "views") == "a/all-views"
-    assert beside(Path("a/v1.2"), "run") == "a/v1.2-run"
-
-
 FIRST = {
     "predict": (["predict", "run", "meshes/box/test/2.off", "--up", "y", *HERE],
                 ["explain", "run", "meshes/box/test/2.off", "--up", "y", "--html", "why.html"]),
@@ -128,6 +122,9 @@ FIRST = {
     "index": (["index", "meshes", "index", "--model", "run", *HERE], ["query", "index"]),
     "query": (["query", "index", "meshes/box/test/2.off", *HERE],
               ["query", "index", "meshes/box/test/2.off", *HERE, "--html", "answer.html"]),
+    "compare": (["compare", "run", "@imagenet", "--data", "views", "--out", "both", "--set", "views=12",
+                 "--set", "size=32"], ["eval", "run", "--data", "views", "--out", "run-report"]),
+    "verify": (["verify", "run", "views"], ["info", "run"]),
     "metric": (["metric", "run", "--data", "views", "--size", "2"],
                ["compare", "run", "run:metric", "--data", "views", "--out", "run-comparison"]),
     "audit": (["audit", "views", "--model", "run", "--threshold", "0.01"],
@@ -178,19 +175,6 @@ def test_an_index_of_a_zip_is_not_queried_by_a_name_that_is_no_file(
     monkeypatch.setattr(next_steps, "find_spec", lambda _name: None)
     done = command("index", "all.zip", "mine", "--model", "run", *HERE)
     assert (done.status, done.stderr) == (0, "")
-
-
-def test_files_of_others_are_not_advised_to_be_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert (page("why.html"), report_beside(Path("run"), "report")) == ("why.html", "run-report")
-    Path("why.html").write_text("mine")
-    Path("why-2.html").write_text("mine")
-    Path("run-report").mkdir()
-    Path("run-report/evaluation.json").write_text("mine")
-    assert (page("why.html"), report_beside(Path("run"), "report")) == ("why-3.html", "run-report-2")
-    Path("v1.2-report").mkdir()
-    Path("v1.2-report/evaluation.json").write_text("mine")
-    assert report_beside(Path("v1.2"), "report") == "v1.2-report-2"
 
 
 @pytest.mark.usefixtures("terminal")
