@@ -41,11 +41,16 @@ def sheet(demo: Path, target: Path) -> None:
     shapecnn.draw_views(mug(demo)).save(target)
 
 
+def sheet_lying(demo: Path, target: Path) -> None:
+    """The same mug, read with a wrong up axis."""
+    shapecnn.draw_views(mug(demo), shapecnn.ViewSettings(up="y")).save(target)
+
+
 def classes(demo: Path, target: Path) -> None:
     """One view of a shape of each class, in two rows."""
     settings = shapecnn.ViewSettings(size=140)
     firsts = sorted((demo / "meshes").glob("*/train/*_002.off"))
-    views = [shapecnn.draw_views(path, settings).pictures[1] for path in firsts]
+    views = [shapecnn.draw_views(path, settings).pictures[2] for path in firsts]
     half = len(views) // 2
     Image.fromarray(np.vstack([np.hstack(views[:half]), np.hstack(views[half:])])).save(target)
 
@@ -101,7 +106,7 @@ def serve(demo: Path, target: Path) -> None:
 
 
 def serve_map(demo: Path, target: Path) -> None:
-    """The map of ``serve``, with the pointer on the lowest shape, whose thumbnail then hides few others."""
+    """The map of ``serve``, with the pointer on the lowest guitar."""
     with served(demo) as address, browsing(height=640) as page:
         page.goto(f"{address}#map")
         page.wait_for_selector("html[data-ready]")
@@ -110,8 +115,12 @@ def serve_map(demo: Path, target: Path) -> None:
             page.click("#map-make")
         page.wait_for_selector("#plane[data-ready]")
         points = page.request.get(f"{address}api/map/points").body()
-        places = np.frombuffer(points, np.float32, len(points) // 12).reshape(-1, 2)  # the rest are rows and colours
-        x, y = places[places[:, 1].argmin()].tolist()
+        count = len(points) // 24  # of each shape two coordinates, then row, class, family and number
+        places = np.frombuffer(points, np.float32, 2 * count).reshape(-1, 2)
+        found = np.frombuffer(points, np.int32, offset=8 * count).reshape(-1, 4)[:, 1]
+        names = [each["label"] for each in page.request.get(f"{address}api/about").json()["classes"]]
+        guitars = places[found == names.index("guitar")]
+        x, y = guitars[guitars[:, 1].argmin()].tolist()
         plane = page.locator("#plane").bounding_box()
         scale = min(plane["width"], plane["height"]) / 2.15  # as in shapecnn/web/static/map.js
         page.mouse.move(plane["x"] + plane["width"] / 2 + scale * x, plane["y"] + plane["height"] / 2 - scale * y)
@@ -121,7 +130,7 @@ def serve_map(demo: Path, target: Path) -> None:
 
 
 PICTURES: dict[str, Callable[[Path, Path], None]] = {
-    function.__name__: function for function in (serve, serve_map, sheet, classes, answer, report, explain)
+    function.__name__: function for function in (serve, serve_map, sheet, sheet_lying, classes, answer, report, explain)
 }
 
 

@@ -17,7 +17,7 @@ from shapecnn.report.comparison import Table, formatted_rate, measured_on, value
 from shapecnn.report.figures import describe
 from shapecnn.report.filters import LayerSection, layer_sections
 from shapecnn.report.html import fill
-from shapecnn.report.ladder_curves import is_hidden, ladder_curves, measured_chart, published_chart, small_chart
+from shapecnn.report.ladder_curves import ladder_curves, measured_chart, published_chart, small_chart
 from shapecnn.report.published import CURVES, DATA_SET, MEAN_AVERAGE_PRECISION
 from shapecnn.shared.results import aligned
 from shapecnn.storage.own import publish_report
@@ -155,7 +155,6 @@ def page(ladder: Ladder) -> str:
         filtered=max((learned.shapes for learned in ladder.filters.values()), default=0),
         failed=ladder.failed,
         notes=measured_on(ladder.comparison),
-        hidden=" and ".join(one.name for one in ladder.comparison.measured if is_hidden(one, ladder.comparison)),
         here=measured_chart(ladder.comparison),
         there=published_chart(),
         data_set=DATA_SET,

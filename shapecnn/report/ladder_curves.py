@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,25 +45,23 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
     """
     recall = np.arange(11) / 10
     ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
-    figure.set_size_inches(14, 6)
+    curves = _curves(ranked)
+    figure.set_size_inches(8, 11)  # narrow, so that its text can be read at the width of a page
     figure.set_layout_engine("constrained")  # leaves room for the legend between the plots
-    here, there = figure.subplots(1, 2, width_ratios=[3, 2])
-    for k, (one, colour) in enumerate(zip(ranked, spectrum(len(ranked)), strict=True)):
-        retrieval = one.evaluation.retrieval
-        if is_hidden(one, comparison):
-            continue
-        if retrieval is None or retrieval.pr11 is None:
-            continue
-        label = visible(f"{retrieval.mAP:.3f}  {one.name}")
+    here, there = figure.subplots(2, 1, height_ratios=[3, 2])
+    for k, (curve, colour) in enumerate(zip(curves, spectrum(len(curves)), strict=True)):
         marker = _MARKERS[k % len(_MARKERS)]
-        here.plot(recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label)
+        here.plot(
+            recall, curve.precision, "-", color=colour, marker=marker, markersize=4, clip_on=False,
+            label=visible(curve.name),
+        )  # fmt: skip
     retrieval = ranked[0].evaluation.retrieval
     rules = describe(retrieval) if retrieval else []
     here.set_title(
         heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
     )
     if here.lines:
-        here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+        here.legend(title="mAP", loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2, frameon=False, fontsize=8)
     markers = dict(zip(CURVES, "123", strict=True))
     for name, precision in sorted(MEAN_AVERAGE_PRECISION.items(), key=lambda item: -item[1]):
         label = f"{precision:.3f}  {name}"
@@ -79,14 +78,7 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
 def measured_chart(comparison: Comparison) -> Chart:
     """Lay out the curves of all rungs for the page, the rung with the highest mAP first."""
     ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
-    curves = [
-        Curve(f"{_mean_precision(one):.3f}  {one.name}", one.evaluation.retrieval.pr11)
-        for one in ranked
-        if not is_hidden(one, comparison)
-        and one.evaluation.retrieval is not None
-        and one.evaluation.retrieval.pr11 is not None
-    ]
-    return recall_chart(curves, "precision–recall curves of all rungs")
+    return recall_chart(_curves(ranked), "precision–recall curves of all rungs")
 
 
 def published_chart() -> Chart:
@@ -104,14 +96,14 @@ def small_chart(one: Measured) -> Chart | None:
     return recall_chart([Curve(one.name, retrieval.pr11)], "", *_SMALL)
 
 
-def is_hidden(one: Measured, comparison: Comparison) -> bool:
-    """Return whether a rung has no curve in the plot: it learned no classes, so its curve is that of its voxels.
-
-    Args:
-        one: Results of the rung.
-        comparison: Results of all rungs.
-    """
-    return one.evaluation.regression is not None and len(comparison.measured) > 1
+def _curves(ranked: Sequence[Measured]) -> list[Curve]:
+    """Return the curves of the rungs that have one; rungs that compare shapes by the same features share a curve."""
+    names: dict[tuple[float, ...], list[str]] = {}
+    for one in ranked:
+        retrieval = one.evaluation.retrieval
+        if retrieval is not None and retrieval.pr11 is not None:
+            names.setdefault(tuple(retrieval.pr11), [f"{_mean_precision(one):.3f} "]).append(one.name)
+    return [Curve(" ".join([mean, " = ".join(rungs)]), precision) for precision, (mean, *rungs) in names.items()]
 
 
 def _mean_precision(one: Measured) -> float:

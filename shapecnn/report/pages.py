@@ -123,8 +123,16 @@ def query_page(
             picture, path.name, display_path(answer.path), link(path, page) if answer.mesh is None else None
         )
         sections.append(_QuerySection(query, cards, photograph is not None))
-    model, count = index.record.description, len(index.shapes)
-    return fill("query.html", sections=sections, index=display_path(name), model=model, count=count)
+    return fill(
+        "query.html",
+        sections=sections,
+        index=display_path(name),
+        model=index.record.description,
+        count=len(index.shapes),
+        several=any(not section.single for section in sections),
+        shown=SHOWN_VIEWS,
+        views=plain.views,
+    )
 
 
 def _picture(array: InputArray, view: int | None) -> str:

@@ -96,8 +96,8 @@ async function begin() {
   try {
     about = await getJson("/api/about");
   } catch (error) { say(error.message, true); return; }
-  find("about").textContent = [`${about.index}: ${about.shapes.toLocaleString("en")} shapes`, about.model,
-    about.run ? `classes by ${about.run}` : null].filter(Boolean).join(" · ");
+  find("about").textContent = [`${about.shapes.toLocaleString("en")} shapes in ${about.index}`, about.model,
+    about.run ? `classified by ${about.run}` : null].filter(Boolean).join(" · ");
   find("draw").hidden = !about.pictures;
   subject.prepare(about);
   results.prepare(about, state, openShape);

@@ -67,6 +67,15 @@ export function prepare(about, open) {
         pen.strokeRect(x - side / 2, y - side / 2, side, side);
       }
     }
+    if (hover.point >= 0 && !find("hover").hidden) {
+      pen.strokeStyle = getComputedStyle(plane).color;
+      pen.lineWidth = 2;
+      pen.beginPath();
+      pen.arc(...toPixel(data.places[2 * hover.point], data.places[2 * hover.point + 1]), 9, 0, 2 * Math.PI);
+      pen.stroke();
+    }
+    for (const item of find("legend").querySelectorAll(".near")) item.classList.remove("near");
+    if (hover.point >= 0 && !find("hover").hidden) find("legend").children[codes()[hover.point]]?.classList.add("near");
     if (lasso) {
       pen.strokeStyle = getComputedStyle(plane).color;
       pen.lineWidth = 2;
@@ -150,11 +159,17 @@ export function prepare(about, open) {
   async function hover(event) {
     const point = data.cells.nearest(...toPlace(event), 12 / scale()), box = find("hover");
     box.hidden = point < 0;
-    if (point < 0) { hover.point = -1; return; }
+    if (point < 0) {
+      if (hover.point >= 0) { hover.point = -1; drawOverlay(); }
+      return;
+    }
     const [x, y] = toPixel(data.places[2 * point], data.places[2 * point + 1]);
-    Object.assign(box.style, { left: `${Math.min(x + 10, plane.clientWidth - 140)}px`, top: `${Math.min(y + 10, plane.clientHeight - 150)}px` });
+    // beside the point, on the side with room for it
+    const beside = (place, size, room) => `${place + 10 + size > room ? place - 10 - size : place + 10}px`;
+    Object.assign(box.style, { left: beside(x, box.offsetWidth, plane.clientWidth), top: beside(y, box.offsetHeight, plane.clientHeight) });
     if (hover.point === point) return;
     hover.point = point;
+    drawOverlay();
     const row = data.rows[point], image = box.querySelector("img");
     image.src = picture(row);
     box.querySelector("figcaption").textContent = "";
@@ -193,7 +208,7 @@ export function prepare(about, open) {
     }
     drag = null;
   });
-  plane.addEventListener("pointerleave", () => { find("hover").hidden = true; });
+  plane.addEventListener("pointerleave", () => { find("hover").hidden = true; if (data) drawOverlay(); });
   plane.addEventListener("wheel", (event) => {
     event.preventDefault();
     if (data) zoom(Math.exp(-event.deltaY / 400), toPlace(event));

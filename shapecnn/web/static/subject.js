@@ -22,7 +22,7 @@ export function show(query) {
   const stays = () => mine === current;
   find("subject-name").textContent = query.name;
   find("subject-note").textContent = query.kind === "picture" ? "as the network sees it" : query.label ?? "";
-  find("turn").hidden = query.kind === "picture";
+  find("turn").hidden = find("turn-note").hidden = query.kind === "picture";
   find("classes").hidden = true;
   find("views-note").textContent = "";
   find("views-title").hidden = query.kind === "picture";
@@ -74,7 +74,7 @@ async function showClasses(here, stays) {
       make("span", { class: "track", "aria-hidden": "true" }, make("span", { class: "fill", style: { display: "block", width: `${100 * score}%` } })),
       make("span", { class: "number" }, percent(score)))));
     find("evidence").textContent = found.evidence?.length
-      ? `Most similar training shapes: ${found.evidence.map(({ id, similarity }) => `${id} (${similarity.toFixed(2)})`).join(", ")}` : "";
+      ? `Training shapes most alike for the classifier: ${found.evidence.map(({ id, similarity }) => `${id} (${similarity.toFixed(2)})`).join(", ")}` : "";
     if (about.explains) await markViews(here, stays);
   } catch (error) {
     if (!stays()) return;
@@ -93,8 +93,8 @@ async function markViews(here, stays) {
     const item = find("views").querySelector(`[data-view="${view}"]`);
     if (!item) continue;
     item.classList.toggle("spoke", share > most);
-    item.querySelector("span").textContent = share > 0 ? `${share > most ? "✓ " : ""}${percent(share)}` : "–";
-    item.querySelector(".view").setAttribute("aria-label", `view ${view}, from ${azimuth.toFixed(0)}°: ${percent(share)} of the score of ${found.label}`);
+    item.querySelector("span").textContent = share > 0 ? `${share > most ? "▲ " : ""}${percent(share)}` : "–";
+    item.querySelector(".view").setAttribute("aria-label", `view ${view}, from ${azimuth.toFixed(0)}°: ${percent(share)} of all that speaks for ${found.label}`);
   }
-  find("views-note").textContent = `Views marked ✓ spoke for ${found.label} more than an equal share; the percentage is the part of the score.`;
+  find("views-note").textContent = `Each percentage is the share of the view in all that speaks for ${found.label}. ▲: more than an equal share (${percent(most)}).`;
 }
