@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from shapecnn.models.comparison import AdaptedComparison, FeatureComparison, ShapeComparison
 from shapecnn.models.pictured import PicturedSettings
 from shapecnn.networks.weights import OFFLINE, Weights, weights_version
+from shapecnn.settings.base import Whole
 from shapecnn.settings.networks import MvcnnSettings
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _LITE1 = "tf_efficientnet_lite1"
 _SCORABLE = {"orientation": "auto", "views": 24, "backbone": _LITE1, "weights": "imagenet"}
 """Settings that the scorer of upright poses was fitted with."""
+
+_SCORER = 2  # version of the scorer; it increases whenever the same views result in other features
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class PretrainedNetwork:
     @property
     def identity(self) -> str:
         """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
-        return f"{weights_version(self.backbone, self.weights)} {self.size} {self.pooling}"
+        pooling = f"upright {_SCORER}" if self.pooling == "upright" else self.pooling
+        return f"{weights_version(self.backbone, self.weights)} {self.size} {pooling}"
 
     @property
     def at_hand(self) -> bool:
@@ -57,8 +61,12 @@ class PretrainedNetwork:
         settings = MvcnnSettings(backbone=self.backbone, weights=self.weights, pooling=pooling)
         network = build_network(settings, self.size, classes=0)
         if self.pooling == "upright":
-            from shapecnn.networks.upright import upright_pooling
+            from torch import nn
 
+            from shapecnn.networks.upright import Outlined, upright_pooling
+
+            parts = Outlined(network.encode, nn.Sequential(*network.parts.values()))
+            network.encode, network.parts = nn.Identity(), nn.ModuleDict({"outlined": parts})
             network.pooling = upright_pooling()
         return network
 
@@ -75,16 +83,20 @@ class ImagenetSettings(PicturedSettings):
         pooling: Pooling of the features of all views: ``max``, ``mean``, or ``upright``, the mean in which those views
             count most that show the shape upright. The default is ``mean``, or ``upright`` for 24 views with
             orientation ``auto``, for which ``upright`` was made, and the default image network.
+        scorer: Version of the scorer of pooling ``upright``; None for any other pooling.
         adapt: Whether features are adapted to the collection before shapes are compared: standardized over all shapes,
             with the features of similar shapes added. See :class:`shapecnn.models.adapted_space.AdaptedSpace`.
         neighbours: Largest number of similar shapes whose features are added to the features of each shape; used if
             ``adapt`` is set.
     """
 
+    later: ClassVar[frozenset[str]] = PicturedSettings.later | {"scorer"}
+
     kind: Literal["imagenet"] = "imagenet"
     backbone: str = _LITE1
     weights: Weights = "imagenet"
     pooling: Literal["max", "mean", "upright"] = "mean"
+    scorer: Annotated[Literal[2], Whole] | None = None
     adapt: bool = True
     neighbours: Annotated[int, Field(ge=0, le=100)] = 5
 
@@ -93,8 +105,9 @@ class ImagenetSettings(PicturedSettings):
     def _looks_upright(cls, values: Any) -> Any:
         if not isinstance(values, dict) or values.get("orientation") != "auto":
             return values
-        fits = all(values.get(key, value) == value for key, value in _SCORABLE.items())
-        return {"pooling": "upright", **values} if fits else values
+        if all(values.get(key, value) == value for key, value in _SCORABLE.items()):
+            values = {"pooling": "upright", **values}
+        return {"scorer": _SCORER, **values} if values.get("pooling") == "upright" else values
 
     @model_validator(mode="after")
     def _scored_features(self) -> Self:

@@ -125,7 +125,7 @@ class ModelRecord:
 
     def model_settings(self) -> dict[str, Any]:
         """Return the settings of an untrained model that a user can set, without hash, kind and version numbers."""
-        fixed = ("hash", "kind", "drawing", "filling", "method", JOINED)
+        fixed = ("hash", "kind", "drawing", "filling", "method", "scorer", JOINED)
         values = {key: value for key, value in self.settings.items() if key not in fixed}
         return values | ({JOINED: self.descriptor} if self.descriptor else {})
 

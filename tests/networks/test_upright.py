@@ -14,7 +14,7 @@ from shapecnn.meshes.orientation import canonical_axes
 from shapecnn.models.engine import open_engine
 from shapecnn.models.imagenet import ImagenetSettings
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.networks.upright import UprightPooling, prepare, upright_pooling
+from shapecnn.networks.upright import MEASURES, UprightPooling, average_poses, outline, upright_pooling
 from shapecnn.sources.shapes import make_shape
 from shapecnn.views import render_views
 from shapecnn.views.cameras import cube_rotations
@@ -29,30 +29,60 @@ def test_the_shipped_poses_are_those_of_the_cameras() -> None:
 
 def test_poses_are_weighted_by_the_softmax_of_their_scores() -> None:
     torch.manual_seed(0)
-    features, direction = torch.rand(2, 24, 5), torch.randn(5)
-    poses = torch.arange(24) % 6
-    found = UprightPooling(direction, poses)(features)
+    features, outlines, direction = torch.rand(2, 24, 5), torch.rand(2, 24, MEASURES), torch.randn(5)
+    poses, wanted, spread = torch.arange(24) % 6, torch.randn(MEASURES), torch.full((MEASURES,), 0.1)
+    found = UprightPooling(direction, wanted, spread, poses)(torch.cat([features, outlines], dim=2))
     means = [features[:, poses == pose].mean(dim=1) for pose in range(6)]
+    measures = torch.stack([outlines[:, poses == pose].mean(dim=1) for pose in range(6)], dim=1)
+    measures = ((measures - measures.mean(dim=1, keepdim=True)) / spread).clip(-3, 3) @ wanted
     scores = [(mean.sqrt() / mean.sqrt().norm(dim=1, keepdim=True)) @ direction for mean in means]
-    weights = torch.stack(scores, dim=1).softmax(dim=1)
+    weights = (torch.stack(scores, dim=1) + measures).softmax(dim=1)
     expected = sum(weights[:, pose, None] * means[pose] for pose in range(6))
     torch.testing.assert_close(found, expected)
 
 
+def test_an_outline_is_measured_with_its_bottom_at_the_bottom() -> None:
+    """A right triangle that stands on a side of half the picture, and the same upside down."""
+    rows, columns = np.mgrid[:224, :224]
+    triangle = np.where((rows >= 56) & (rows < 168) & (columns >= 56) & (columns < rows), 0, 255).astype(np.uint8)
+    standing, hanging = outline(torch.from_numpy(np.stack([triangle, triangle[::-1]]))).numpy()
+    low, base, head, taper, mirror, mirrored_outline, upside_down, area, height, width, ratio, centroid, _ = standing
+    assert low == pytest.approx(1 / 3, abs=0.03)  # the centroid of a triangle
+    assert base == pytest.approx(0.5 * 0.93, abs=0.03)
+    assert head == pytest.approx(0.5 * 0.08, abs=0.03)
+    assert taper == pytest.approx((base - head) / (base + head), abs=1e-5)
+    assert area == pytest.approx(1 / 8, abs=0.01)
+    assert (height, width, ratio) == (
+        pytest.approx(1, abs=0.05),
+        pytest.approx(1, abs=0.05),
+        pytest.approx(1, abs=0.05),
+    )
+    assert centroid == pytest.approx(-1 / 6, abs=0.03)
+    assert mirror == pytest.approx(mirrored_outline, abs=0.05)
+    assert upside_down > 0.5
+    assert hanging[0] == pytest.approx(2 / 3, abs=0.03)
+    assert (hanging[1], hanging[2], hanging[3]) == pytest.approx((head, base, -taper), abs=1e-5)
+
+
+def test_a_picture_without_a_shape_has_an_outline_of_numbers() -> None:
+    assert np.isfinite(outline(torch.full((1, 64, 64), 255, dtype=torch.uint8)).numpy()).all()
+
+
 @pytest.mark.parametrize("views", [1, 12])
 def test_any_other_number_of_views_is_averaged(views: int) -> None:
-    features = torch.rand(3, views, 1280)
-    torch.testing.assert_close(upright_pooling()(features), features.mean(dim=1))
+    features = torch.rand(3, views, 1280 + MEASURES)
+    torch.testing.assert_close(upright_pooling()(features), features[..., :-MEASURES].mean(dim=1))
 
 
-def described(mesh: Mesh, model: UntrainedModel) -> Tensor:
-    """The features of the views and of the shape, one after the other: (25, D)."""
-    engine = open_engine(model, "cpu", views=True)
-    engine.start(0, render_views(mesh, model.settings.input_settings()))
+def described(mesh: Mesh, model: UntrainedModel) -> tuple[Tensor, Tensor]:
+    """Features and outlines of the views, (24, D + 13), and the feature of the shape, (D,)."""
+    engine, views = open_engine(model, "cpu", views=True), render_views(mesh, model.settings.input_settings())
+    engine.start(0, views)
     engine.wait()
     ((_, output),) = engine.finished()
     assert output.views is not None
-    return torch.from_numpy(np.concatenate([output.views, output.feature[None]]))
+    outlines = outline(torch.from_numpy(views))
+    return torch.cat([torch.from_numpy(output.views), outlines], dim=1), torch.from_numpy(output.feature)
 
 
 def test_the_shipped_scorer_prefers_shapes_that_stand() -> None:
@@ -65,11 +95,10 @@ def test_the_shipped_scorer_prefers_shapes_that_stand() -> None:
         rotation = Rotation.random(random_state=seed).as_matrix()
         mesh = make_shape(label, 90_000 + seed)
         mesh = normalize(Mesh(mesh.vertices @ rotation.T, mesh.faces))
-        found = described(mesh, model)
-        poses = found[pooling.order].reshape(6, 4, -1).mean(dim=1)
-        shares = (prepare(poses) @ pooling.direction).softmax(dim=0)
+        found, feature = described(mesh, model)
+        shares = pooling.scores(average_poses(found[None], pooling.order))[0].softmax(dim=0)
         weights.append(float(shares[int((ends @ canonical_axes(mesh) @ rotation[:, 2]).argmax())]))
-        torch.testing.assert_close(found[24], pooling(found[None, :24])[0], rtol=0.1, atol=0.02)  # by another engine
+        torch.testing.assert_close(feature, pooling(found[None])[0], rtol=0.1, atol=0.02)  # by another engine
     assert np.mean(weights) > 0.4
 
 

@@ -38,6 +38,15 @@ def test_imagenet_has_up_in_its_settings() -> None:
     assert plain.description == "tf_efficientnet_lite1, 12 views pooled by mean"
 
 
+def test_an_index_by_an_earlier_scorer_of_poses_is_refused() -> None:
+    now = ModelRecord.of(UntrainedModel.of(orientation="auto"), "z")
+    settings = {key: value for key, value in now.settings.items() if key not in ("scorer", "hash")}
+    before = ModelRecord(now.model, {**settings, "hash": settings_hash(settings)})
+    with pytest.raises(MismatchError, match=r"INDEX was made with other settings \(scorer is .* there and 2 here\)"):
+        before.open(INDEX)
+    assert "scorer" not in now.model_settings()  # nobody sets it
+
+
 def test_a_run_is_kept_by_its_absolute_path(views_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(views_run.parent)
     origin = ModelRecord.of(resolve_model("run"), "y")
