@@ -21,7 +21,7 @@ COMMANDS = [line.partition(" # ")[0].strip() for block in BLOCKS for line in blo
 
 
 def test_the_blocks_hold_nothing_but_commands() -> None:
-    assert {command.split()[0] for command in COMMANDS} == {"make", "pip", "shapecnn"}
+    assert {command.split()[0] for command in COMMANDS} == {".", "make", "pip", "shapecnn"}
 
 
 def test_the_make_targets_exist() -> None:
