@@ -3,8 +3,9 @@
     python benchmarks/ablation.py --config mvcnn-psb --json results/ablation/mvcnn-psb.json
 
 The networks process all views once. Each row then fits the discriminant analysis of the package on the five folds of
-five divisions of the train split, and is compared with the shipped config shape by shape. Figures are accuracy and
-average precision (protocol mvcnn, by class scores), as means over the divisions with bootstrap intervals over shapes.
+five divisions of the train split, near copies on one side, and is compared with the shipped config shape by shape.
+Figures are mean class accuracy and macro mAP (protocol mvcnn, by class scores), and both over shapes, as means over the
+divisions with bootstrap intervals over shapes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from drawings import SIZE, WAYS, Drawn
 from measure import arguments, save, shapecnn, table
 from PIL import Image
 from recognition import PLANS
@@ -29,7 +31,7 @@ from torch import Tensor
 
 from shapecnn.artefacts.manifest import MANIFEST, Entry, read_manifest
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.evaluation.intervals import mean_interval
+from shapecnn.evaluation.intervals import class_means_interval, mean_interval
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.evaluation.significance import sign_flips
 from shapecnn.models.engine import open_engine
@@ -128,12 +130,18 @@ def opened(config: str, folder: Path, changes: Mapping[str, Any] = {}, divisions
 
 
 def scored(
-    data: Data, kernel: Kernel, *, copies: int = 1, voting: int = 1, shrinkage: float = 0.0, scale: float = 0.0
+    data: Data,
+    kernel: Kernel,
+    *,
+    copies: int = 1,
+    asked: Sequence[int] = (0,),
+    shrinkage: float = 0.0,
+    scale: float = 0.0,
 ) -> Scores:
     """The class scores of every fold.
 
-    kernel: of the N shapes, then of as many copies of all, to be trained on too.  voting: copies whose logits are
-    averaged.
+    kernel: of the N shapes, then of as many copies of all.  copies: how many of these are trained on.  asked: numbers
+    of those whose logits are averaged.
     """
     values, axes = torch.linalg.eigh(kernel.products)
     kept = values > values.max() * 1e-12
@@ -148,7 +156,7 @@ def scored(
         space, directions = analyse(
             squares[trained], data.labels[train].repeat(copies), blocks, shrinkage=odds / (1 + odds)
         )
-        cosines = sum(space(squares[val + count * copy].float()) @ directions.T for copy in range(voting)) / voting
+        cosines = sum(space(squares[val + count * copy].float()) @ directions.T for copy in asked) / len(asked)
         scores[key] = ((scale or data.lda.scale) * cosines.double()).softmax(dim=1)
     return scores
 
@@ -159,52 +167,66 @@ def averaged(members: Sequence[Scores]) -> Scores:
 
 
 class Figures(NamedTuple):
-    """right, precision: (divisions, N), nan where a shape was not measured.  accuracy, mean_ap: of each fold."""
+    """right, precision: (divisions, N), nan where a shape was not measured.  folds: figures of each fold, by name."""
 
     right: np.ndarray
     precision: np.ndarray
-    accuracy: list[float]
-    mean_ap: list[float]
+    folds: dict[str, list[float]]
+
+
+MACRO = ("mean_class_accuracy", "mAP_macro")
 
 
 def figures(data: Data, scores: Scores, keys: Iterable[tuple[int, int]]) -> Figures:
     """Accuracy and average precision by scores in these folds."""
     right, precision = (np.full((DIVISIONS, len(data.labels)), np.nan) for _ in range(2))
-    accuracy, mean_ap = [], []
+    folds: dict[str, list[float]] = {name: [] for name in (*MACRO, "accuracy", "mAP")}
     for seed, fold in keys:
         val, names = data.folds[seed, fold][1], data.names
         retrieval = mvcnn(scores[seed, fold].float().numpy(), [names[row] for row in val])
         right[seed, val] = (scores[seed, fold].argmax(dim=1) == data.labels[val]).numpy()
         precision[seed, val] = [np.nan if each is None else each for each in retrieval.average_precisions]
-        accuracy.append(float(right[seed, val].mean()))
-        mean_ap.append(float(retrieval.mAP or 0))
-    return Figures(right, precision, accuracy, mean_ap)
+        for balanced, plain_name, values in zip(MACRO, ("accuracy", "mAP"), (right, precision), strict=True):
+            groups = by_class(values[seed, val], data.labels[val])
+            folds[balanced].append(float(np.mean([group.mean() for group in groups])))
+            folds[plain_name].append(float(np.concatenate(groups).mean()))
+    return Figures(right, precision, folds)
+
+
+def by_class(values: np.ndarray, labels: Tensor) -> list[np.ndarray]:
+    """The values of the shapes of each class that has any, without nan."""
+    known = np.isfinite(values)
+    return [values[known & (labels == label).numpy()] for label in labels[torch.from_numpy(known)].unique()]
 
 
 def compared(data: Data, name: str, scores: Scores, against: str, baseline: Scores | None) -> dict[str, Any]:
     """One row of the table; what it gains is over ``baseline`` on the same folds, with 95 % intervals."""
     own = figures(data, scores, scores)
     row: dict[str, Any] = {"name": name, "against": against, "folds": len(scores)}
-    for key, values in (("accuracy", own.accuracy), ("mAP", own.mean_ap)):
+    for key, values in own.folds.items():
         std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         row[key] = {"mean": float(np.mean(values)), "std": std, "folds": values}
     if baseline is not None:
         other = figures(data, baseline, scores)
-        for key, first, second in (
-            ("accuracy", own.right, other.right),
-            ("mAP", own.precision, other.precision),
+        for balanced, key, first, second in (
+            ("mean_class_accuracy", "accuracy", own.right, other.right),
+            ("mAP_macro", "mAP", own.precision, other.precision),
         ):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a shape alone in its class in all folds
                 gains = np.nanmean(first - second, axis=0)
+            groups = by_class(gains, data.labels)
+            equal = np.full(len(groups), 1 / len(groups))
+            gain = float(np.mean([group.mean() for group in groups]))
+            row[balanced] |= {"gain": gain, "interval": class_means_interval(groups, equal)}
             gains = gains[np.isfinite(gains)]
             row[key] |= {"gain": float(gains.mean()), "interval": mean_interval(gains), "p": sign_flips(gains)}
     print(
-        f"{name:60} {100 * row['accuracy']['mean']:.2f} ± {100 * row['accuracy']['std']:.1f}  "
-        f"{100 * row['mAP']['mean']:.2f}  "
+        f"{name:60} {100 * row[MACRO[0]]['mean']:.2f} ± {100 * row[MACRO[0]]['std']:.1f}  "
+        f"{100 * row[MACRO[1]]['mean']:.2f}  "
         + "  ".join(
             f"{100 * row[key]['gain']:+.2f} ({100 * row[key]['interval'][0]:+.2f} {100 * row[key]['interval'][1]:+.2f})"
-            for key in ("accuracy", "mAP")
+            for key in MACRO
             if baseline is not None
         ),
         file=sys.stderr,
@@ -276,16 +298,26 @@ class Views(NamedTuple):
 
 def views(data: Data, config: str, work: Path, change: Callable[..., InputArray] = plain, size: int = SHIPPED) -> Views:
     """Computed now, unless they are in ``work``."""
+    seen = Input.of(data.artefacts.settings)
+    side = SIZE if change is fitted else seen.side
+    return processed(
+        data, config, work / f"{config}-{change.__name__}-lite{size}.npy", Changed(seen, change), side, size
+    )
+
+
+def processed(
+    data: Data, config: str, file: Path, reader: Changed | Drawn, side: int = SIZE, size: int = SHIPPED
+) -> Views:
+    """Pictures of a side in pixels that a reader gives, computed now, unless they are in ``file``."""
     experiment = load_experiment(config)
     settings = experiment.network.model_copy(update={"backbone": f"tf_efficientnet_lite{size}"})
-    seen = Input.of(data.artefacts.settings)
-    network = build_network(settings, 224 if change is fitted else seen.side, 0)
+    network = build_network(settings, side, 0)
     accelerator = open_accelerator("cpu", experiment.precision, None)
     activations = open_activations(
-        work / f"{config}-{change.__name__}-lite{size}.npy",
+        file,
         data.artefacts,
         data.entries,
-        Changed(seen, change),  # type: ignore[arg-type]
+        reader,  # type: ignore[arg-type]
         encoder(network, len(network.parts), accelerator),
         False,
         lambda *_: None,
@@ -465,13 +497,46 @@ def measure_pictures(rows: Table, each: Views, changed: dict[str, Views]) -> Non
     if "mirrored" in changed:
         both = together(each, changed["mirrored"], data.way)
         rows.add("trained also on mirrored pictures", scored(data, both, copies=2))
-        rows.add("the same, and both vote", scored(data, both, copies=2, voting=2))
+        rows.add("the same, and both vote", scored(data, both, copies=2, asked=(0, 1)))
     if "erased" in changed:
         both = together(each, changed["erased"], data.way)
         rows.add("trained also on pictures with a random rectangle erased", scored(data, both, copies=2))
     if "fitted" in changed:
         fit = joined(kernel.unit() for kernel in kernels(changed["fitted"], data.way).values())
         rows.add("shapes fill their pictures, bicubic", scored(data, fit))
+
+
+DRAWINGS = {
+    "between": "views from 15° farther round",
+    "lower": "views from 10° above",
+    "higher": "views from 50° above",
+    "filling": "views that the shape fills",
+    "stretched": "shapes whose axes are scaled at random",
+    "lines": "line drawings",
+    "depth": "pictures of depth",
+}
+
+
+def measure_drawings(rows: Table, each: Views, drawn: dict[str, Views]) -> None:
+    """Other drawings of the same meshes."""
+    data = rows.data
+    shipped = [kernel.unit() for kernel in kernels(each, data.way).values()]
+    for name, title in DRAWINGS.items():
+        both = together(each, drawn[name], data.way)
+        rows.add(f"trained also on {title}", scored(data, both, copies=2))
+        if name in ("lines", "depth"):
+            beside = [kernel.unit() for kernel in kernels(drawn[name], data.way).values()]
+            rows.add(f"{title} beside shaded ones", scored(data, joined([*shipped, *beside])))
+        if name == "between":
+            rows.add(f"trained also on {title}, and both vote", scored(data, both, copies=2, asked=(0, 1)))
+    more = {block: torch.cat([each.part(block), drawn["between"].part(block)], dim=1) for block in BLOCKS}
+    twice = {
+        block: Kernel.of(torch.cat([pooled(each.part(block), data.way), pooled(more[block], data.way)])).unit()
+        for block in BLOCKS
+    }
+    rows.add("trained on 12 views, tested with 24", scored(data, joined(twice.values()), asked=(1,)))
+    everywhere = joined(Kernel.of(pooled(more[block], data.way)).unit() for block in BLOCKS)
+    rows.add("24 views in training and test", scored(data, everywhere))
 
 
 def measure_fusion(rows: Table, shipped: list[Kernel], volume: Volumes) -> None:
@@ -512,9 +577,14 @@ def main() -> None:
         changed = {change.__name__: views(data, config, work, change) for change in CHANGES[config]}
         measure_pictures(rows, seen[SHIPPED], changed)
         if config == "mvcnn-psb":
+            drawn = {
+                way.__name__: processed(data, config, work / f"{config}-{way.__name__}.npy", Drawn.of(source, way))
+                for way in WAYS
+            }
+            measure_drawings(rows, seen[SHIPPED], drawn)
             measure_fusion(rows, list(shipped.values()), volumes(data, work, source))
-    shown = [[row["name"], *(f"{row[key]['mean']:.3f}" for key in ("accuracy", "mAP"))] for row in rows.rows]
-    print(table(["what", "accuracy", "mAP"], shown))
+    shown = [[row["name"], *(f"{row[key]['mean']:.3f}" for key in MACRO)] for row in rows.rows]
+    print(table(["what", *MACRO], shown))
     experiment = load_experiment(config)
     measured = {
         "config": config,

@@ -265,10 +265,11 @@ def ablation(records: list[dict[str, Any]]) -> str:
     by_config = {record["figures"]["config"]: record["figures"] for record in records}
     columns = [{row["name"]: row for row in by_config[config]["rows"]} for config in data]
     lines = [
-        [name, *(_gained(column[name][key]) if name in column else "" for column in columns for key in _GAINS)]
+        [name, *(_gained(column[name][key]) if name in column else "" for column in columns for key in _VALIDATED)]
         for name in dict.fromkeys(name for column in columns for name in column)
     ]
-    return _markdown(["change", *(f"{name}, {figure}" for name in data.values() for figure in _GAINS)], lines)
+    titles = map(figure_title, _VALIDATED)
+    return _markdown(["change", *(f"{name}, {title}" for name, title in product(data.values(), titles))], lines)
 
 
 _GAINS = ("accuracy", "mAP")
