@@ -40,13 +40,14 @@ BATCH = 64
 class Judged:
     """What one way gives for the held-out shapes.
 
-    right: (N,), whether each is classified correctly.  precision: (N,), average precision of each query by scores.
+    scores: (N, C) probabilities.  features: (N, D).  labels: (N,).  right: (N,), whether each is classified correctly.
+    precision: (N,), average precision of each query by scores.
     """
 
-    def __init__(self, scores: Tensor, features: Tensor, labels: NDArray[np.int64]) -> None:
-        self.labels = labels
-        self.right = (scores.argmax(dim=1).numpy() == labels).astype(np.float64)
-        self.precision, self._feature_precision = (precisions(x, labels) for x in (scores.softmax(dim=1), features))
+    def __init__(self, logits: Tensor, features: Tensor, labels: NDArray[np.int64]) -> None:
+        self.scores, self.features, self.labels = logits.softmax(dim=1), features, labels
+        self.right = (logits.argmax(dim=1).numpy() == labels).astype(np.float64)
+        self.precision, self._feature_precision = (precisions(x, labels) for x in (self.scores, features))
 
     def figures(self) -> dict[str, float]:
         values = (self.right, self.precision, self._feature_precision)
