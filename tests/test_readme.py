@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image, ImageDraw
 
+from tests.cli.conftest import Command
+from tests.cli.conftest import command as command  # fixture
 from tests.conftest import ROOT
 from tests.solids import write_boxes, write_solids
 
@@ -29,31 +29,33 @@ def test_the_make_targets_exist() -> None:
     assert {command.split()[1] for command in COMMANDS if command.startswith("make")} <= set(targets)
 
 
-def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Path, engine: object) -> None:
-    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead. Training takes a quick
-    backbone; ``test_configs.py`` trains those of the configs."""
+def test_the_shapecnn_commands_work_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path, engine: object, command: Command
+) -> None:
+    """All in this process, which loads the libraries once. ModelNet40 is not downloaded: its folder is given a few
+    meshes in its layout instead. Training takes a quick backbone; ``test_configs.py`` trains those of the configs."""
     write_boxes(tmp_path / "meshes", 4)
     solids = write_solids(tmp_path / "data" / "ModelNet40")
     (tmp_path / "chair.obj").write_bytes((solids / "cylinder" / "rod.obj").read_bytes())
     drawing = Image.new("L", (80, 60), 255)
     ImageDraw.Draw(drawing).rectangle((20, 10, 60, 50), outline=0)
     drawing.save(tmp_path / "drawing.png")
+    monkeypatch.chdir(tmp_path)
     ran = 0
-    for command in COMMANDS:
-        words = shlex.split(command)
-        if words[0] != "shapecnn":
+    for line in COMMANDS:
+        program, *words = shlex.split(line)
+        if program != "shapecnn":
             continue
-        if words[1] in ("data", "serve"):
+        if words[0] in ("data", "serve"):
             words.append("--help")  # it would fetch gigabytes, or run on
-        if words[1] == "train":
+        if words[0] == "train":
             for setting in ("backbone=test_efficientnet", "weights=none", "maps=block3"):
                 words += ["--set", setting]
-        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
-                              env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        done = command(*words)
+        assert done.status == 0, f"{line}: {done.stderr}"
         ran += 1
     assert ran >= 12
-    assert (tmp_path / "answer.html").exists()
+    assert Path("answer.html").exists()
 
 
 def test_no_document_and_no_result_names_a_folder_of_one_machine() -> None:
