@@ -83,7 +83,9 @@ def test_a_page_on_a_full_disk_does_not_cost_the_answer(solids: Path, solids_ind
     mesh = min(solids.rglob("*.off"))
     words = ["query", solids_index, mesh, "--html", tmp_path / "page.html", "--device", "cpu", "--json"]
     code = limit + "from shapecnn.cli.main import run; run()"
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    # Python 3.11 would keep a module's .pyc file that was cut off, and fail to read it later.
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 1
     (answer,) = json.loads(done.stdout)
     assert len(answer["results"]) == 9

@@ -528,7 +528,9 @@ def test_a_full_disk_ends_the_run_with_one_sentence(meshes: Path, tmp_path: Path
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
     code = limit + "from shapecnn.cli.main import run; run()"
     run = [sys.executable, "-c", code, "render", meshes, tmp_path / "out", "--size", "512"]
-    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    # Python 3.11 would keep a module's .pyc file that was cut off, and fail to read it later.
+    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(run, capture_output=True, text=True, check=False, env=env)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"Error: {tmp_path / 'out'}: File too large.")
     assert done.stderr.count("\n") == 1

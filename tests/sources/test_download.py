@@ -8,6 +8,7 @@ import json
 import re
 import resource
 import socket
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -509,7 +510,8 @@ def test_a_zip_of_something_else_is_said(server: Server, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the always full device /dev/full of Linux")
-def test_a_full_disk_is_said(server: Server, tmp_path: Path) -> None:
+def test_a_full_disk_is_said(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python 3.11 would keep a .pyc file that was cut off
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4, hard))  # no file may grow larger, as on a full disk
     try:
@@ -537,7 +539,10 @@ def test_a_file_that_a_person_put_in_the_place_of_a_download_stays(server: Serve
     assert download("modelnet10", tmp_path, server.url, overwrite=True).shapes
 
 
-def test_a_disk_full_while_unpacking_does_not_cost_the_download(server: Server, tmp_path: Path) -> None:
+def test_a_disk_full_while_unpacking_does_not_cost_the_download(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python 3.11 would keep a .pyc file that was cut off
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         digits = b"".join(b"%d %d %d\n" % (i, i * i, i**3) for i in range(10_000))
