@@ -1,4 +1,4 @@
-"""The pictures and the rows of a map of a collection, for a Parquet file."""
+"""What pictures of shapes show, and the pictures and rows of a map of a collection, for a Parquet file."""
 
 from __future__ import annotations
 
@@ -6,13 +6,31 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from shapecnn.errors import ItemError
+from shapecnn.models.model import Model
 from shapecnn.search.index import Index
 from shapecnn.search.projection import Layout
+from shapecnn.settings.views_and_grids import Orientation, ViewSettings
 from shapecnn.storage.map_table import MapRow
 from shapecnn.web.files import CollectionMesh, ThumbnailTask, to_thumbnail
 from shapecnn.workers import pool
 from shapecnn.workers.pool import Workers
 from shapecnn.workers.progress import Progress
+
+SHOWN = 160  # width and height of a view on the page, in pixels
+
+
+def shown_settings(models: Sequence[Model], orientation: Orientation) -> ViewSettings:
+    """Return the settings of the views on the page: those of the first model that sees views, but smaller.
+
+    Args:
+        models: Models whose views may be shown.
+        orientation: Orientation of the meshes if none of the models sees views.
+    """
+    for model in models:
+        settings = model.input.drawing()
+        if isinstance(settings, ViewSettings) and not settings.silhouettes:
+            return settings.model_copy(update={"size": SHOWN, "renderer": "raster"})
+    return ViewSettings.from_options(size=SHOWN, orientation=orientation)
 
 
 def thumbnail_task(index: Index, row: int) -> ThumbnailTask:
