@@ -12,6 +12,7 @@ from shapecnn.search.projection import Layout
 from shapecnn.settings.views_and_grids import Orientation, ViewSettings
 from shapecnn.storage.map_table import MapRow
 from shapecnn.web.files import CollectionMesh, ThumbnailTask, to_thumbnail
+from shapecnn.web.kept_pictures import KeptPictures, picture_key
 from shapecnn.workers import pool
 from shapecnn.workers.pool import Workers
 from shapecnn.workers.progress import Progress
@@ -40,7 +41,7 @@ def thumbnail_task(index: Index, row: int) -> ThumbnailTask:
 
 
 def draw_pictures(index: Index, workers: Workers, progress: Progress) -> list[bytes | None]:
-    """Draw a small picture of each shape of an index in worker processes.
+    """Draw a small picture of each shape of an index in worker processes, unless it is kept, and keep it.
 
     Args:
         index: The index.
@@ -51,13 +52,16 @@ def draw_pictures(index: Index, workers: Workers, progress: Progress) -> list[by
         PNG of each shape; None for a shape that is missing, has changed or cannot be drawn.
     """
     count = len(index.shapes)
-    rows = {index.shapes[row].id: row for row in range(count)}
-    pictures: list[bytes | None] = [None] * count
-    progress(0, count)
-    tasks = (thumbnail_task(index, row) for row in range(count))
-    with closing(pool.run(to_thumbnail, tasks, workers)) as outcomes:
-        for done, (task, outcome) in enumerate(outcomes, 1):
-            pictures[rows[task.mesh.name]] = None if isinstance(outcome, ItemError) else outcome
+    kept = KeptPictures()
+    tasks = [thumbnail_task(index, row) for row in range(count)]
+    pictures = [kept.load(picture_key(task)) for task in tasks]
+    missing = {task.mesh.name: row for row, task in enumerate(tasks) if pictures[row] is None}
+    progress(count - len(missing), count)
+    with closing(pool.run(to_thumbnail, [tasks[row] for row in missing.values()], workers)) as outcomes:
+        for done, (task, outcome) in enumerate(outcomes, count - len(missing) + 1):
+            if not isinstance(outcome, ItemError):
+                pictures[missing[task.mesh.name]] = outcome
+                kept.store(picture_key(task), outcome)
             progress(done, count)
     return pictures
 

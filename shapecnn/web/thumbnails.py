@@ -1,14 +1,12 @@
 """Draw small pictures of the shapes of a collection on demand, the latest requests first, and keep them.
 
-Pictures are kept in memory and in a file of the user's cache folder. A full or damaged file is begun anew: everything
-in it can be drawn again.
+Pictures are kept in memory and, by :mod:`kept_pictures`, on the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -19,14 +17,12 @@ from pathlib import Path
 from typing import Literal
 
 from shapecnn.errors import MeshError
-from shapecnn.settings.views_and_grids import ViewSettings
-from shapecnn.storage.caches import cache_folder
-from shapecnn.web.files import THUMBNAIL, CollectionMesh, ThumbnailTask, to_thumbnail
+from shapecnn.web.files import ThumbnailTask, to_thumbnail
+from shapecnn.web.kept_pictures import KeptPictures, picture_key
 from shapecnn.workers import pool
 from shapecnn.workers.pool import Workers, available_cores
 
 IN_MEMORY = 64 << 20  # bytes of the pictures in memory
-ON_DISK = 200_000  # number of pictures on the disk, of about 2 KB each
 
 Key = str
 Stage = Literal["asked", "absent", "in hand"]
@@ -57,7 +53,7 @@ class Thumbnails:
         self._size = 0
         self._requests: OrderedDict[Key, _Request] = OrderedDict()
         self._changed = threading.Condition()
-        self._disk = _Disk(kept or cache_folder("thumbnails") / "pictures.sqlite")
+        self._disk = KeptPictures(kept)
         for work in (self._look, *[self._draw] * (workers.count or available_cores())):
             threading.Thread(target=work, name="thumbnails", daemon=True).start()
 
@@ -65,12 +61,12 @@ class Thumbnails:
         """Return the thumbnail of a mesh of the collection.
 
         Args:
-            task: The mesh, a :class:`CollectionMesh`.
+            task: The mesh, a :class:`shapecnn.web.files.CollectionMesh`.
 
         Returns:
             A future of the PNG; of None if the mesh is missing, has changed or cannot be drawn.
         """
-        key = _key(task)
+        key = picture_key(task)
         with self._changed:
             if key in self._memory:
                 self._memory.move_to_end(key)
@@ -119,7 +115,7 @@ class Thumbnails:
             try:
                 with closing(pool.run(to_thumbnail, self._tasks(taken), self._workers)) as outcomes:
                     for task, outcome in outcomes:
-                        key = _key(task)
+                        key = picture_key(task)
                         if isinstance(outcome, bytes):
                             self._disk.store(key, outcome)
                         taken.remove(key)
@@ -148,62 +144,3 @@ class Thumbnails:
                 self._size -= len(oldest or b"")
         with contextlib.suppress(Exception):  # the request may have been cancelled
             future.set_result(picture)
-
-
-def _key(task: ThumbnailTask) -> Key:
-    assert isinstance(task.mesh, CollectionMesh)
-    return f"{ViewSettings().drawing} {THUMBNAIL} {task.up} {task.orientation} {task.mesh.sha256}"
-
-
-_TRIM = "DELETE FROM pictures WHERE rowid <= (SELECT max(rowid) FROM pictures) - ?"
-
-
-class _Disk:
-    """Pictures in a file of SQLite, which several servers may share. Every failure means: not kept."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._stored = 0
-
-    def load(self, key: Key) -> bytes | None:
-        """Return the picture; None if it is not there."""
-        for (picture,) in self._execute("SELECT png FROM pictures WHERE key = ?", key):
-            if isinstance(picture, bytes) and picture.startswith(b"\x89PNG"):
-                return picture
-        return None
-
-    def store(self, key: Key, picture: bytes) -> None:
-        """Keep a picture, and remove the oldest if there are more than :data:`ON_DISK`."""
-        self._execute("INSERT OR REPLACE INTO pictures VALUES (?, ?)", key, picture)
-        self._stored += 1
-        if self._stored % 1000 == 0:
-            self._execute(_TRIM, ON_DISK)
-
-    def _execute(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        """Run one statement and return its rows: none if the file cannot be used. A damaged file is removed."""
-        with self._lock:
-            try:
-                return (self._connection or self._open()).execute(statement, values).fetchall()
-            except (sqlite3.OperationalError, OSError):  # a full disk, another server, or the file was deleted
-                self._close()
-            except sqlite3.Error:  # damaged
-                self._close()
-                with contextlib.suppress(OSError):
-                    self._path.unlink()
-            return []
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=1, isolation_level=None, check_same_thread=False)
-        self._connection = connection  # closed if one of these fails
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("CREATE TABLE IF NOT EXISTS pictures (key TEXT UNIQUE, png BLOB)")
-        connection.execute(_TRIM, [ON_DISK])  # also for servers that store few pictures
-        return connection
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -16,11 +16,13 @@ import pytest
 from PIL import Image
 
 from shapecnn.errors import MeshError, WorkerError
-from shapecnn.web import thumbnails
+from shapecnn.web import kept_pictures, pictures, thumbnails
 from shapecnn.web.desk import Desk
 from shapecnn.web.files import THUMBNAIL, CollectionMesh, ThumbnailTask
+from shapecnn.web.kept_pictures import KeptPictures, picture_key
 from shapecnn.web.thumbnails import Thumbnails
 from shapecnn.workers.pool import Workers
+from shapecnn.workers.progress import no_progress
 
 
 def test_a_thumbnail_shows_the_shape_and_is_kept(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +143,7 @@ def test_the_folder_of_thumbnails_can_be_deleted_at_any_time(desk: Desk, tmp_pat
         assert pictures.get(desk.thumbnail_task(row)).result(30) == PICTURE
         if row == 0:
             shutil.rmtree(kept.parent)
-    assert thumbnails._Disk(kept).load(thumbnails._key(desk.thumbnail_task(2))) == PICTURE
+    assert KeptPictures(kept).load(picture_key(desk.thumbnail_task(2))) == PICTURE
 
 
 def test_the_oldest_pictures_are_removed_also_by_servers_that_store_few(
@@ -149,8 +151,18 @@ def test_the_oldest_pictures_are_removed_also_by_servers_that_store_few(
 ) -> None:
     kept = tmp_path / "pictures.sqlite"
     for number in range(5):
-        thumbnails._Disk(kept).store(str(number), PICTURE)
-    monkeypatch.setattr(thumbnails, "ON_DISK", 3)
-    thumbnails._Disk(kept).store("last", PICTURE)
+        KeptPictures(kept).store(str(number), PICTURE)
+    monkeypatch.setattr(kept_pictures, "ON_DISK", 3)
+    KeptPictures(kept).store("last", PICTURE)
     with closing(sqlite3.connect(kept)) as connection:
         assert [key for (key,) in connection.execute("SELECT key FROM pictures")] == ["2", "3", "4", "last"]
+
+
+def test_the_pictures_of_a_map_are_drawn_once(
+    desk: Desk, tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Thumbnails(Workers(1)).get(desk.thumbnail_task(2)).result(30) == PICTURE  # by serve
+    for _ in range(2):
+        assert pictures.draw_pictures(desk.index, Workers(1), no_progress) == [PICTURE] * 9
+    assert len(pool.drawn) == 9
