@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,13 @@ if TYPE_CHECKING:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to bind to. Other addresses than those of this machine only need a token: the value of the "
+    help="Address to bind to. An address that other machines can reach needs a token: the value of the "
     "environment variable SHAPECNN_TOKEN, or a random one that is printed with the address.",
+)
+@click.option(
+    "--name",
+    "public",
+    help="Name under which a proxy passes requests on, such as shapes.example.org. It needs a token too.",
 )
 @click.option(
     "--max-upload", type=click.IntRange(1, 1024), default=64, show_default=True, help="Largest upload, in MB."
@@ -55,6 +61,7 @@ def command(
     model: str | None,
     port: int,
     host: str,
+    public: str | None,
     max_upload: int,
     timeout: float,
     memory: float,
@@ -74,9 +81,12 @@ def command(
     from shapecnn.storage.table_reader import start_reader
 
     start_reader()
+    from shapecnn.errors import UsageError, quoted
     from shapecnn.web.server import open_both, serve
     from shapecnn.workers.pool import Workers
 
+    if public is not None and not re.fullmatch(r"[A-Za-z0-9.-]+", public):
+        raise UsageError(f"--name {quoted(public)}: give the name alone, such as shapes.example.org.")
     limits = Workers(workers, timeout, memory)
     searcher, predictor = open_both(index, model, device, limits)
     name = index.resolve().name
@@ -88,4 +98,5 @@ def command(
             say(f"Open {place.url}")
 
     be_quiet()  # from now on nothing is in progress
-    serve(searcher, predictor, name, host=host, port=port, most_bytes=max_upload << 20, workers=limits, ready=ready)
+    most = max_upload << 20
+    serve(searcher, predictor, name, host=host, port=port, public=public, most_bytes=most, workers=limits, ready=ready)

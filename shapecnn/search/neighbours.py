@@ -64,37 +64,33 @@ def _candidates(
     Rounding errors are allowed for: shapes that seem slightly less similar than the k-th are included. The numbers are
     in ascending order.
     """
-    k = min(k, len(features))
-    if similarity is not cosines:
-        for query in queries:
-            scores = similarity(query[None], features)[0]
-            yield np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k] - _NOISE)
-        return
-    import faiss
-
-    flat = faiss.IndexFlatIP(features.shape[1])
-    flat.add(features)
-    queries = np.ascontiguousarray(queries)
-    for query, score in zip(queries, flat.search(queries, k)[0][:, -1], strict=True):
-        yield np.sort(flat.range_search(query[None], float(score) - _NOISE)[2])
+    least = len(features) - min(k, len(features))
+    for query in queries:
+        scores = similarity(query[None], features)[0]
+        yield np.flatnonzero(scores >= np.partition(scores, least)[least] - _NOISE)
 
 
-def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+def search_views(
+    index: Index, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None
+) -> list[list[Hit]]:
     """Find the k shapes most similar to each query picture, judged by the most similar view of each shape.
 
     Args:
         index: Index to search; its ``views`` are read block by block.
         queries: (Q, D) float32 of unit length, one feature vector of length D for each of Q pictures.
         k: Largest number of shapes to return for each query.
+        among: Rows of the index to search, in ascending order; None for all.
 
     Returns:
         Q lists of hits, best first; equal scores are sorted by id. Each hit has the number of its most
         similar view; among equally similar views, the first.
     """
-    if index.views is None or not index.shapes:
+    total = len(index.shapes) if among is None else len(among)
+    if index.views is None or not total:
         return [[] for _ in queries]
+    parts = (slice(i, i + BLOCK) if among is None else among[i : i + BLOCK] for i in range(0, total, BLOCK))
     # The stored vectors are rounded to float16, so their lengths are no longer exactly 1.
-    blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))
+    blocks = (unit(index.views[part].astype(np.float32)) for part in parts)
     count, size = index.views.shape[1:]
     compared = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
     scores = np.concatenate([each.max(axis=1) for each in compared])  # (N, Q)
@@ -103,6 +99,7 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
     answers = []
     for query, rough, least in zip(queries, scores.T, worst, strict=True):
         rows = np.flatnonzero(rough >= least - _NOISE)
+        rows = rows if among is None else among[rows]
         similarity = (unit(index.views[rows].astype(np.float64)) * query).sum(axis=2).round(6)  # (rows, V)
         best_view = similarity.argmax(axis=1)
         answers.append([

@@ -1,13 +1,15 @@
 """The map of a collection: a position in the plane for each shape, so that similar shapes are near each other.
 
 Features are reduced to their principal components, and t-SNE (van der Maaten & Hinton, JMLR 2008) places the shapes by
-their nearest neighbours. For large collections it uses the interpolation of Linderman et al. (Nature Methods 2019),
-whose time grows in proportion to the number of shapes. A map is computed once and kept in the user's cache folder.
+their nearest neighbours. These are found by a full comparison, whose time grows with the square of the number of
+shapes. For large collections t-SNE uses the interpolation of Linderman et al. (Nature Methods 2019), whose time grows
+in proportion to the number. A map is computed once and kept in the user's cache folder.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError, MissingLibraryError, ProcessError
+from shapecnn.models import adapted_space
 from shapecnn.search.neighbours import nearest_rows
 from shapecnn.search.query import Searcher
 from shapecnn.shared.similarity import Similarity
@@ -27,12 +30,15 @@ from shapecnn.storage.reading import sha256
 from shapecnn.workers import pool
 from shapecnn.workers.pool import Workers
 
-VERSION = 1  # increases if the same features give another map
+VERSION = 2  # increases if the same features give another map
 COMPONENTS = 50  # principal components that t-SNE sees
 NEIGHBOURS = 10  # most similar shapes that are stored for each shape
+NEAR = 90  # nearest shapes in the principal components that t-SNE sees
 CANDIDATES = 40  # shapes nearest in the principal components, of which the most similar are chosen
 FAMILIES = 12  # groups of similar shapes, for collections without classes
+LEAST = 1e-6  # extent along the first component above which shapes differ
 FEW = 60  # number of shapes below which they are placed by their first two principal components
+KEPT = 20  # maps in the cache folder; older ones are removed
 MOST_EXACT = 10_000  # number of shapes up to which forces are computed by a tree, above by interpolation
 
 Floats = NDArray[np.float32]
@@ -68,29 +74,40 @@ def lay_out(searcher: Searcher, kept: Path | None = None) -> Layout:
     """
     path, count = map_file(searcher, kept), len(searcher)
     with contextlib.suppress(OSError, ValueError):
-        return _parse(path.read_bytes(), count)
+        layout = _parse(path.read_bytes(), count)
+        with contextlib.suppress(OSError):
+            path.touch()  # the maps that were used last are kept
+        return layout
     similarity, rows = searcher.compared()
     layout = _compute(rows, similarity)
     with contextlib.suppress(OSError):
         write_atomic(path, _encode(layout))
+        _remove_old(path.parent)
     return layout
 
 
 def map_file(searcher: Searcher, kept: Path | None = None) -> Path:
-    """Return the path at which the map of an index is kept, which depends on the features only."""
+    """Return the path at which the map of an index is kept: it depends on the features and their comparison."""
+    settings = searcher.index.record.settings["hash"]
     parts: list[bytes | memoryview] = [
-        f"{VERSION} {searcher.index.features.shape}".encode(),
+        f"{VERSION} {adapted_space.VERSION} {settings} {searcher.index.features.shape}".encode(),
         np.ascontiguousarray(searcher.index.features).data,
     ]
     return (kept or cache_folder("maps")) / f"{sha256(b''.join(sha256(part).encode() for part in parts))[:32]}"
 
 
+def _remove_old(folder: Path) -> None:
+    """Remove all but the maps that were used last."""
+    maps = [path for path in folder.iterdir() if re.fullmatch("[0-9a-f]{32}", path.name)]
+    for path in sorted(maps, key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
+        path.unlink(missing_ok=True)
+
+
 def _compute(rows: Floats, similarity: Similarity) -> Layout:
     count = len(rows)
     if count < 2:
-        few = min(count, 0)
         return Layout(np.zeros((count, 2), np.float32), np.zeros(count, np.int32),
-                      np.zeros((count, few), np.int32), np.zeros((count, few), np.float32))  # fmt: skip
+                      np.zeros((count, 0), np.int32), np.zeros((count, 0), np.float32))  # fmt: skip
     reduced = principal_components(rows, COMPONENTS)
     with closing(pool.run(_place, [reduced], Workers(1, timeout=float("inf"), memory=float("inf")))) as outcomes:
         ((_, placed),) = outcomes
@@ -126,19 +143,23 @@ def principal_components(rows: Floats, most: int) -> Floats:
 def _place(reduced: Floats) -> tuple[Floats, Rows, Rows]:
     """Return positions, families and candidates for neighbours of N shapes; runs in a worker process."""
     count = len(reduced)
-    candidates = nearest_rows(reduced, min(CANDIDATES, count - 1))
+    near = nearest_rows(reduced, min(NEAR, count - 1))
+    distinct = float(np.ptp(reduced[:, 0])) > LEAST  # t-SNE would divide by the extent of equal shapes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         families = _families(reduced)
-        positions = (
-            _tsne(reduced) if count >= FEW else np.pad(reduced[:, :2], ((0, 0), (0, 2 - min(2, reduced.shape[1]))))
-        )
+        if count >= FEW and distinct:
+            positions = _tsne(reduced, near)
+        else:
+            positions = np.pad(reduced[:, :2], ((0, 0), (0, 2 - min(2, reduced.shape[1]))))
+    if not np.isfinite(positions).all():
+        raise ProcessError("The map could not be computed: t-SNE found no finite positions.")
     positions = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     positions /= max(float(np.abs(positions).max()), 1e-12)
-    return positions.astype(np.float32), families, candidates
+    return positions.astype(np.float32), families, near[:, :CANDIDATES]
 
 
-def _tsne(reduced: Floats) -> NDArray[np.float64]:
+def _tsne(reduced: Floats, near: Rows) -> NDArray[np.float64]:
     try:
         from openTSNE import TSNEEmbedding, affinity, initialization
         from openTSNE.nearest_neighbors import PrecomputedNeighbors
@@ -148,8 +169,10 @@ def _tsne(reduced: Floats) -> NDArray[np.float64]:
         ) from None
     count = len(reduced)
     perplexity = min(30.0, (count - 1) / 3)
-    near = nearest_rows(reduced, min(int(3 * perplexity), count - 1))
-    distances = np.linalg.norm(reduced[near] - reduced[:, None], axis=2)
+    distances = np.concatenate([
+        np.linalg.norm(reduced[near[part]] - reduced[part, None], axis=2)
+        for part in (slice(start, start + 4096) for start in range(0, count, 4096))
+    ])  # fmt: skip
     known = PrecomputedNeighbors(near, distances)
     affinities = affinity.PerplexityBasedNN(knn_index=known, perplexity=perplexity, n_jobs=1)
     start = initialization.rescale(reduced[:, :2].astype(np.float64))

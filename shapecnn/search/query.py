@@ -153,7 +153,7 @@ class Searcher:
         """
         _require_size(self.index, features[0])
         space, placed = self._space()
-        return search(_only(replace(placed, views=None), among), space.place(features), k, space.similarity)
+        return search(_only(placed, among), space.place(features), k, space.similarity)
 
     def compared(self) -> tuple[Similarity, NDArray[np.float32]]:
         """Return the function that compares shapes, and the (N, S) float32 values of N shapes that it compares."""
@@ -221,7 +221,7 @@ class Searcher:
             Q lists of hits, best first; equal scores are sorted by id.
         """
         _require_size(self.index, features[0])
-        return search_views(_only(self.index, among), features, k)
+        return search_views(self.index, features, k, among)
 
     def _space(self) -> tuple[Any, Index]:
         """Return the object that compares features, and the index with its features in the form that is compared."""
@@ -277,11 +277,10 @@ def require_views(index: Index, model: Model, where: str) -> None:
 
 
 def _only(index: Index, rows: NDArray[np.int64] | None) -> Index:
-    """Return an index of some rows of an index, which are in ascending order; None for all rows."""
+    """Return an index of some rows of an index, which are in ascending order, without views; None for all rows."""
     if rows is None:
         return index
-    views = None if index.views is None else index.views[rows]
-    return replace(index, shapes=[index.shapes[row] for row in rows], features=index.features[rows], views=views)
+    return replace(index, shapes=[index.shapes[row] for row in rows], features=index.features[rows], views=None)
 
 
 def _require_size(index: Index, feature: Feature) -> None:

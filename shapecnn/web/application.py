@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,19 +16,21 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shapecnn.api.records import SCHEMA_VERSION
-from shapecnn.errors import ItemError, ShapecnnError, UsageError, encodable
+from shapecnn.errors import ItemError, ShapecnnError, UsageError
 from shapecnn.storage.spreadsheets import csv_text
 from shapecnn.views.cameras import columns
 from shapecnn.web import addresses, asking, schemas
 from shapecnn.web.addresses import Address, Parameter
 from shapecnn.web.desk import Desk
+from shapecnn.web.files import AGAIN
 from shapecnn.web.limits import Gate, RefusedError, read_body
 from shapecnn.web.maps import MapDesk
 from shapecnn.web.queries import Query, failure
+from shapecnn.web.replies import as_error, as_json, as_png, to_save
 from shapecnn.web.thumbnails import Thumbnails
 from shapecnn.web.warming import Warming
 
-WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait
+WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait; the same of uploads that arrive
 MOST_QUERIES = 100  # queries in one table of results
 STATIC = resources.files("shapecnn.web") / "static"
 
@@ -47,7 +48,7 @@ class Application:
 
     def __init__(self, desk: Desk, thumbnails: Thumbnails, maps: MapDesk) -> None:
         self.desk, self.thumbnails, self.maps = desk, thumbnails, maps
-        self._gate = Gate(WORKING, WAITING)
+        self._gate, self._receiving = Gate(WORKING, WAITING), Gate(WORKING, WAITING)
         self._networks = Warming(desk.warm)
 
     def starlette(self) -> Starlette:
@@ -61,8 +62,11 @@ class Application:
         async def index(_request: Request) -> Response:
             return FileResponse(str(STATIC / "index.html"), headers={"cache-control": "no-cache"})
 
+        async def icon(_request: Request) -> Response:
+            return FileResponse(str(STATIC / "icon.svg"))
+
         routes: list[BaseRoute] = [Route(each.path, each.handler, methods=[each.method]) for each in listed]
-        routes += [Route("/api/openapi.json", description), Route("/", index)]
+        routes += [Route("/api/openapi.json", description), Route("/", index), Route("/favicon.ico", icon)]
         routes.append(Mount("/static", StaticFiles(directory=str(STATIC))))
         handlers: dict[Any, Any] = {
             RefusedError: _refused,
@@ -84,6 +88,7 @@ class Application:
         k = Parameter("k", "largest number of results", addresses.COUNT)
         queries = Parameter("query", "query; give it several times for several queries", required=True, many=True)
         name = Parameter("name", "name of the file; its extension decides the format of a mesh", required=True)
+        of = Parameter("of", "stamp of this server, for a picture that the browser shall keep; see /api/about")
         any_bytes, png = "application/octet-stream", "image/png"
         one = "/api/queries/{query}"
         return [
@@ -93,7 +98,8 @@ class Application:
                      Parameter("limit", "number of shapes", addresses.NUMBER), label,
                      Parameter("text", "words that ids contain"),
                      Parameter("row", "rows of shapes to list, in place of a filter", addresses.NUMBER, many=True)]),
-            Address("GET", "/api/shapes/{row:int}/picture.png", self.picture, "A small picture of a shape.", png),
+            Address("GET", "/api/shapes/{row:int}/picture.png", self.picture, "A small picture of a shape.", png,
+                    [of]),
             Address("POST", "/api/queries", self.upload, "Search with a mesh or a picture: the body is the file.",
                     schemas.QueryRecord, [name, Parameter("kind", "mesh or picture",
                     {"type": "string", "enum": ["mesh", "picture"], "default": "mesh"}),
@@ -107,45 +113,46 @@ class Application:
             Address("GET", f"{one}/explanation", self.explanation, "Which views spoke for the class of a mesh.",
                     schemas.ExplanationRecord),
             Address("GET", f"{one}/model.glb", self.model, "The mesh for the viewer.", "model/gltf-binary"),
-            Address("GET", f"{one}/views.png", self.views, "All views of a mesh in one picture, row by row.", png),
-            Address("GET", f"{one}/views/{{view:int}}.png", self.view, "One view of a mesh, or the picture.", png),
-            Address("GET", "/api/results.json", self.results_json, "Results of several queries, as query --json.",
+            Address("GET", f"{one}/views.png", self.views, "All views of a mesh in one picture, row by row.", png,
+                    [of]),
+            Address("GET", f"{one}/views/{{view:int}}.png", self.view, "One view of a mesh, or the picture.", png,
+                    [of]),
+            Address("GET", "/api/results.json", self.results_json,
+                    "Results of several queries, as query --json, without those that are not kept any more.",
                     "application/json", [queries, k, label]),
-            Address("GET", "/api/results.csv", self.results_csv, "Results of several queries as a table.", "text/csv",
+            Address("GET", "/api/results.csv", self.results_csv,
+                    "Results of several queries as a table, without those that are not kept any more.", "text/csv",
                     [queries, k, label]),
-            *self.maps.addresses(self.thumbnails, self.desk),
+            *self.maps.addresses(of),
         ]  # fmt: skip
 
     async def about(self, _request: Request) -> Response:
         """Describe the index and the run."""
         views = self.desk.view_settings().views
-        return _json(self.desk.about() | {"views": views, "view_columns": columns(views)})
+        return as_json(self.desk.about() | {"views": views, "view_columns": columns(views)})
 
     async def shapes(self, request: Request) -> Response:
         """List shapes, filtered by class and words, or by their rows."""
         catalogue, total = self.desk.catalogue, len(self.desk.index.shapes)
         asked = request.query_params.getlist("row")
         if asked:
-            if len(asked) > addresses.MOST_RESULTS or not all(
-                row.isascii() and row.isdigit() and int(row[:12]) < total for row in asked
-            ):
+            if len(asked) > addresses.MOST_RESULTS or not all(asking.is_whole(row, 0, total - 1) for row in asked):
                 raise RefusedError(400, "usage", f"row: give up to {addresses.MOST_RESULTS} rows below {total}.")
             import numpy as np
 
-            return _json(_listing(len(asked), catalogue.page(np.array([int(row) for row in asked]))))
+            return as_json(_listing(len(asked), catalogue.page(np.array([int(row) for row in asked]))))
         offset = asking.number(request, "offset", 0, 0, 10**9)
         limit = asking.number(request, "limit", 100, 1, 1000)
         text = request.query_params.get("text", "")[:200]
         rows = await self._thread(catalogue.rows, asking.label(request), text)
-        return _json(_listing(len(rows), catalogue.page(rows[offset : offset + limit])))
+        return as_json(_listing(len(rows), catalogue.page(rows[offset : offset + limit])))
 
     async def picture(self, request: Request) -> Response:
         """Return a thumbnail."""
-        future = self.thumbnails.get(self.desk.thumbnail_task(request.path_params["row"]))
-        drawn = await asyncio.shield(asyncio.wrap_future(future))
+        drawn = await self.thumbnails.drawn(self.desk.thumbnail_task(request.path_params["row"]))
         if drawn is None:
-            raise RefusedError(404, "missing", "The mesh is missing, has changed or cannot be drawn: index it again.")
-        return _png(drawn)
+            raise RefusedError(404, "missing", f"The mesh is missing, has changed or cannot be drawn: {AGAIN}.")
+        return as_png(drawn, request, self.desk.stamp)
 
     async def upload(self, request: Request) -> Response:
         """Read an upload and keep it as a query."""
@@ -154,20 +161,20 @@ class Application:
             raise RefusedError(400, "usage", "kind: give mesh or picture.")
         up = asking.up(request)
         await self._networks.done()
-        async with self._gate.passing():
+        async with self._receiving.passing():  # an upload that arrives slowly keeps no place of those that compute
             data = await read_body(request, self.desk.limits.upload)
             try:
                 if kind == "picture":
-                    query = await self._thread(self.desk.upload_picture, name, data)
+                    query = await self._compute(self.desk.upload_picture, name, data)
                 else:
-                    query = await self._thread(self.desk.upload_mesh, name, data, up)
+                    query = await self._compute(self.desk.upload_mesh, name, data, up)
             except ItemError as error:
-                return _json(failure(name, error), 422)
-        return _json(self._record(query), 201)
+                return as_json(failure(name, error), 422)
+        return as_json(self._record(query), 201)
 
     async def query(self, request: Request) -> Response:
         """Describe a query."""
-        return _json(self._record(self._query(request)))
+        return as_json(self._record(self._query(request)))
 
     async def forget(self, request: Request) -> Response:
         """Forget a query."""
@@ -180,33 +187,35 @@ class Application:
         found = await self._compute(self.desk.results, query, k, label)
         for hit in found["results"]:
             hit["row"] = self._rows[hit["id"]]
-        return _json(found)
+        return as_json(found)
 
     async def prediction(self, request: Request) -> Response:
         """Classify a query."""
         await self._networks.done()
-        return _json(await self._compute(self.desk.prediction, self._query(request)))
+        return as_json(await self._once("prediction", self.desk.prediction, self._query(request)))
 
     async def explanation(self, request: Request) -> Response:
         """Explain the class of a query."""
         await self._networks.done()
-        return _json(await self._compute(self.desk.explanation, self._query(request)))
+        return as_json(await self._once("explanation", self.desk.explanation, self._query(request)))
 
     async def model(self, request: Request) -> Response:
         """Return the mesh of a query for the viewer."""
-        return Response(await self._compute(self.desk.model, self._query(request)), media_type="model/gltf-binary")
+        content = await self._once("model", self.desk.model, self._query(request))
+        return Response(content, media_type="model/gltf-binary")
 
     async def views(self, request: Request) -> Response:
         """Return all views of a query as one picture."""
-        return _png(await self._compute(self.desk.sheet, self._query(request)))
+        return as_png(await self._once("views", self.desk.sheet, self._query(request)), request, self.desk.stamp)
 
     async def view(self, request: Request) -> Response:
         """Return a view of a query."""
-        return _png(await self._compute(self.desk.view, self._query(request), request.path_params["view"]))
+        drawn = await self._once("views", self.desk.view, self._query(request), request.path_params["view"])
+        return as_png(drawn, request, self.desk.stamp)
 
     async def results_json(self, request: Request) -> Response:
         """Return the results of several queries as one JSON file."""
-        return _json(await self._several(request), headers=_download("results.json"))
+        return as_json(await self._several(request), headers=to_save("results.json"))
 
     async def results_csv(self, request: Request) -> Response:
         """Return the results of several queries as one table."""
@@ -216,14 +225,16 @@ class Application:
                 (answer["query"], rank, hit["score"], hit["label"], hit["id"], hit.get("view"))
                 for rank, hit in enumerate(answer["results"], 1)
             ]
-        return Response(csv_text(rows), media_type="text/csv", headers=_download("results.csv"))
+        return Response(csv_text(rows), media_type="text/csv", headers=to_save("results.csv"))
 
     async def _several(self, request: Request) -> list[dict[str, Any]]:
         names = request.query_params.getlist("query")
         if not 1 <= len(names) <= MOST_QUERIES:
             raise RefusedError(400, "usage", f"query: name 1 to {MOST_QUERIES} queries.")
         k, label = asking.count(request), asking.label(request)
-        queries = [self.desk.query(name) for name in names]
+        queries = [query for name in names if (query := self.desk.known(name))]
+        if not queries:
+            raise RefusedError(404, "missing", "The server keeps none of these queries any more: open the files again.")
         return [await self._compute(self.desk.results, query, k, label) for query in queries]
 
     def _query(self, request: Request) -> Query:
@@ -239,6 +250,11 @@ class Application:
     def _rows(self) -> dict[str, int]:
         return {shape.id: row for row, shape in enumerate(self.desk.index.shapes)}
 
+    async def _once(self, result: str, function: Callable[..., Result], query: Query, *arguments: Any) -> Result:
+        """Compute a result of a query; a request for the same result waits before the gate, and finds it there."""
+        async with query.turns[result]:
+            return await self._compute(function, query, *arguments)
+
     async def _compute(self, function: Callable[..., Result], *arguments: Any) -> Result:
         async with self._gate.passing():
             return await self._thread(function, *arguments)
@@ -251,39 +267,21 @@ def _listing(total: int, shapes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "total": total, "shapes": shapes}
 
 
-def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return JSONResponse(encodable(value), status, headers)
-
-
-def _png(content: bytes) -> Response:
-    return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
-
-
-def _download(name: str) -> dict[str, str]:
-    return {"content-disposition": f'attachment; filename="{name}"'}
-
-
-def error_json(status: int, kind: str, message: str, retry: int | None = None) -> Response:
-    """Return a response that says in one sentence what is wrong and what to do."""
-    headers = None if retry is None else {"retry-after": str(retry)}
-    return _json({"schema_version": SCHEMA_VERSION, "error": {"kind": kind, "message": message}}, status, headers)
-
-
 async def _refused(_request: Request, error: RefusedError) -> Response:
-    return error_json(error.status, error.kind, error.message, error.retry)
+    return as_error(error.status, error.kind, error.message, error.retry)
 
 
 async def _failed(_request: Request, error: ShapecnnError) -> Response:
     if isinstance(error, ItemError):
-        return error_json(422, error.kind, str(error))
+        return as_error(422, error.kind, str(error))
     if isinstance(error, UsageError):
-        return error_json(400, error.kind, "This index or run cannot do that: see shapecnn serve --help.")
-    return error_json(500, error.kind, "The model or the index cannot be used: run the same query on the command line.")
+        return as_error(400, error.kind, "This index or run cannot do that: see shapecnn serve --help.")
+    return as_error(500, error.kind, "The model or the index cannot be used: run the same query on the command line.")
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:
-    return error_json(404, "missing", "There is nothing at this address: see /api/openapi.json.")
+    return as_error(404, "missing", "There is nothing at this address: see /api/openapi.json.")
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:
-    return error_json(500, "error", "An unexpected error occurred: see the messages of the server.")
+    return as_error(500, "error", "An unexpected error occurred: see the messages of the server.")

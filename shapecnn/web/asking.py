@@ -12,6 +12,11 @@ from shapecnn.web.addresses import MOST_RESULTS
 from shapecnn.web.limits import RefusedError
 
 
+def is_whole(text: str, least: int, most: int) -> bool:
+    """Return whether a text is a whole number from ``least`` to ``most``, in few digits."""
+    return text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most
+
+
 def number(request: Request, name: str, usual: int, least: int, most: int) -> int:
     """Return a parameter that is a whole number.
 
@@ -28,7 +33,7 @@ def number(request: Request, name: str, usual: int, least: int, most: int) -> in
     text = request.query_params.get(name)
     if text is None:
         return usual
-    if not (text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most):
+    if not is_whole(text, least, most):
         raise RefusedError(400, "usage", f"{name} = {quoted(text)}: give a whole number from {least} to {most}.")
     return int(text)
 

@@ -5,6 +5,7 @@ All methods block, so the application calls them in threads.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -29,11 +30,9 @@ from shapecnn.web.about import about, explains
 from shapecnn.web.catalogue import Catalogue
 from shapecnn.web.files import CollectionMesh, ModelTask, ThumbnailTask, UploadedMesh, ViewsTask, to_glb, to_views
 from shapecnn.web.limits import Limits, RefusedError
-from shapecnn.web.pictures import thumbnail_task
+from shapecnn.web.pictures import shown_settings, thumbnail_task
 from shapecnn.web.queries import Queries, Query, new_name, short_name
 from shapecnn.workers import pool
-
-SHOWN = 160  # width and height of a view on the page, in pixels
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -47,11 +46,14 @@ class Desk:
         predictor: Run that classifies meshes; None to show the most similar shapes only.
         name: Name of the index, without its folder.
         limits: Limits of one upload.
+
+    Attributes:
+        stamp: Random name of this server, for pictures that the browser keeps.
     """
 
     def __init__(self, searcher: Searcher, predictor: Predictor | None, name: str, limits: Limits) -> None:
         self.searcher, self.predictor, self.name, self.limits = searcher, predictor, name, limits
-        self.index = searcher.index
+        self.index, self.stamp = searcher.index, secrets.token_hex(4)
         self.catalogue = Catalogue(self.index.shapes)
         self._queries = Queries()
         self._loading, self._loaded = threading.Lock(), False
@@ -69,7 +71,7 @@ class Desk:
         """Return what the page says about the index and the run."""
         model = None if self.predictor is None else self.predictor.model
         asked = {"classes": self.catalogue.counts(), "pictures": self.takes_pictures}
-        return about(self.name, self.index, model) | asked | {"most_bytes": self.limits.upload}
+        return about(self.name, self.index, model) | asked | {"most_bytes": self.limits.upload, "stamp": self.stamp}
 
     def warm(self) -> None:
         """Load the networks, unless they are loaded; every method that needs one waits for this.
@@ -106,7 +108,7 @@ class Desk:
         (feature,) = self.searcher.encode([mesh], up=up)
         if isinstance(feature, ItemError):
             raise feature
-        return self._keep(Query(new_name(), "mesh", mesh.title, up, feature, mesh))
+        return self._queries.add(Query(new_name(), "mesh", mesh.title, up, feature, mesh))
 
     def upload_picture(self, name: str, data: bytes) -> Query:
         """Read an uploaded picture, and compute its feature.
@@ -124,7 +126,9 @@ class Desk:
         if isinstance(encoded, ItemError):
             raise encoded
         up = self.index.record.up
-        return self._keep(Query(new_name(), "picture", short_name(name), up, encoded.feature, picture=encoded.picture))
+        return self._queries.add(
+            Query(new_name(), "picture", short_name(name), up, encoded.feature, picture=encoded.picture)
+        )
 
     def query(self, name: str) -> Query:
         """Return a query by its name.
@@ -132,16 +136,21 @@ class Desk:
         Raises:
             RefusedError: There is no such query, or it is not kept any more.
         """
-        kept = self._queries.get(name)
-        if kept is not None:
+        if known := self.known(name):
+            return known
+        raise RefusedError(404, "missing", "The server does not keep this query any more: open the file again.")
+
+    def known(self, name: str) -> Query | None:
+        """Return a query by its name; None if there is no such query, or it is not kept any more."""
+        if (kept := self._queries.get(name)) is not None:
             return kept
         number = name.removeprefix("shape-")
         if number.isascii() and number.isdigit() and len(number) < 10 and name != number:
             shape = self.shape(row := int(number))
             mesh = CollectionMesh(shape.source, shape.sha256)
             feature = np.array(self.index.features[row])
-            return self._keep(Query(name, "shape", shape.id, self.index.record.up, feature, mesh))
-        raise RefusedError(404, "missing", "The server does not keep this query any more: open the file again.")
+            return self._queries.add(Query(name, "shape", shape.id, self.index.record.up, feature, mesh))
+        return None
 
     def forget(self, name: str) -> bool:
         """Forget a query; return whether it was kept."""
@@ -258,11 +267,7 @@ class Desk:
     def view_settings(self) -> ViewSettings:
         """Return the settings of the views on the page: those of the run, else those of the index, but smaller."""
         models = [self.searcher.model] if self.predictor is None else [self.predictor.model, self.searcher.model]
-        for model in models:
-            settings = model.input.drawing()
-            if isinstance(settings, ViewSettings) and not settings.silhouettes:
-                return settings.model_copy(update={"size": SHOWN, "renderer": "raster"})
-        return ViewSettings.from_options(size=SHOWN, orientation=self.index.record.orientation)
+        return shown_settings(models, self.index.record.orientation)
 
     def thumbnail_task(self, row: int) -> ThumbnailTask:
         """Return what to draw as the thumbnail of a shape of the index, by its row."""
@@ -274,16 +279,11 @@ class Desk:
             raise RefusedError(404, "picture", "The query is a picture, which has no mesh.")
         return query.mesh
 
-    def _keep(self, query: Query) -> Query:
-        self._queries.add(query)
-        return query
-
     def _once(self, query: Query, name: str, compute: Callable[[], Result]) -> Result:
-        """Return a result of a query, which is computed at the first call."""
-        with query.lock:
-            if name not in query.kept:
-                query.kept[name] = compute()
-        self._queries.add(query)  # its size has changed
+        """Return a result of a query, which is computed at the first call; the application asks once at a time."""
+        if name not in query.kept:
+            query.kept[name] = compute()
+            self._queries.resized(query)
         result: Result = query.kept[name]
         return result
 

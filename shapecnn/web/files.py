@@ -22,7 +22,8 @@ from shapecnn.views.raster import draw
 from shapecnn.views.windows import windows
 from shapecnn.web.glb import write_glb
 
-GONE = "the mesh file is missing, or has changed since it was indexed: index the collection again"
+AGAIN = "index the collection again, and start the server again"
+GONE = f"the mesh file is missing, or has changed since it was indexed: {AGAIN}"
 SHOWN_FACES = 200_000  # most faces that the viewer gets; larger meshes are simplified
 THUMBNAIL = 96  # width and height of a thumbnail, in pixels
 

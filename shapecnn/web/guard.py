@@ -9,15 +9,16 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shapecnn.api.records import SCHEMA_VERSION
+from shapecnn.web.replies import as_error
 
-COOKIE = "shapecnn_token"
+COOKIE = "shapecnn_token"  # with the port: browsers send the cookies of one host to all its ports
 
 POLICY = "; ".join([
     "default-src 'none'",
@@ -61,10 +62,15 @@ class Guard:
         app: The application behind.
         bound: Address that the server is bound to.
         token: Token that requests must have; None if none is needed, which only a local address allows.
+        name: Further name of the server, such as that of a proxy; needs a token.
     """
 
-    def __init__(self, app: ASGIApp, bound: str, token: str | None) -> None:
-        self._app, self._bound, self._token = app, bound, token
+    def __init__(self, app: ASGIApp, bound: str, token: str | None, name: str | None = None) -> None:
+        self._app, self._token = app, token
+        self._names = {bound.lower()}
+        if token is not None:  # found once: the search for a full name can take seconds
+            own = [socket.gethostname(), socket.getfqdn(), *([] if name is None else [name])]
+            self._names |= {each.lower() for each in own}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
@@ -89,13 +95,13 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return _refuse(421, "host", "This server does not answer for that name: open the address that it printed.")
+            return as_error(421, "host", "This server does not answer for that name: open the address that it printed.")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return _refuse(403, "origin", "Other sites may not use this server: open its own page.")
+        if origin is not None and _place(origin) != host.lower():
+            return as_error(403, "origin", "Other sites may not use this server: open its own page.")
         top = headers.get("sec-fetch-mode") == "navigate" and scope["method"] == "GET" and scope["path"] == "/"
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not top:
-            return _refuse(403, "origin", "Other sites may not use this server: open its own page.")
+            return as_error(403, "origin", "Other sites may not use this server: open its own page.")
         return None if self._token is None else self._ask_for_token(scope, headers, self._token)
 
     def _is_ours(self, host: str) -> bool:
@@ -104,28 +110,25 @@ class Guard:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
             return False
-        if is_local(name) or name == self._bound.lower():
+        if is_local(name) or name in self._names:
             return True
-        if self._token is None:
-            return False
-        try:
+        with suppress(ValueError):
             ipaddress.ip_address(name)
-        except ValueError:
-            return name in (socket.gethostname().lower(), socket.getfqdn().lower())
-        return True  # an address cannot be rebound
+            return self._token is not None  # an address cannot be rebound
+        return False
 
     def _ask_for_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
         offered = parse_qs(scope["query_string"].decode("ascii", "replace")).get("token", [""])[-1]
         if scope["path"] == "/" and _same(offered, token):
             response = RedirectResponse("/", 303)  # the token leaves the address bar
-            response.set_cookie(COOKIE, token, httponly=True, samesite="strict", path="/")
+            response.set_cookie(_cookie(scope), token, httponly=True, samesite="strict", path="/")
             return response
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         cookies = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
-        kept = next((value for name, _, value in cookies if name == COOKIE), "")
+        kept = next((value for name, _, value in cookies if name == _cookie(scope)), "")
         if _same(bearer, token) or _same(kept, token):
             return None
-        return _refuse(
+        return as_error(
             401, "token", "A token is needed: open the address that the server printed, or send Authorization: Bearer."
         )
 
@@ -134,5 +137,13 @@ def _same(offered: str, token: str) -> bool:
     return secrets.compare_digest(offered.encode(), token.encode())
 
 
-def _refuse(status: int, kind: str, message: str) -> Response:
-    return JSONResponse({"schema_version": SCHEMA_VERSION, "error": {"kind": kind, "message": message}}, status)
+def _cookie(scope: Scope) -> str:
+    return f"{COOKIE}_{scope['server'][1]}"
+
+
+def _place(origin: str) -> str | None:
+    """Return the host and port that an origin names; None if it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None

@@ -12,21 +12,24 @@ import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from shapecnn.api.records import SCHEMA_VERSION
 from shapecnn.errors import MissingLibraryError
 from shapecnn.search.projection import Layout, lay_out, map_file
 from shapecnn.storage.map_table import map_bytes
 from shapecnn.web import schemas
-from shapecnn.web.addresses import Address
+from shapecnn.web.addresses import Address, Parameter
 from shapecnn.web.desk import Desk
 from shapecnn.web.limits import RefusedError
 from shapecnn.web.pictures import map_rows
+from shapecnn.web.replies import as_json, as_png, to_save
 from shapecnn.web.thumbnails import Thumbnails
 
 SIDE = 6  # shapes on one side of a sheet of thumbnails
 SMALL = 48  # width and height of a thumbnail on a sheet, in pixels
+
+NO_LIBRARY = 'A map needs openTSNE, which cannot be loaded: pip install "shapecnn[web]", and start the server again.'
 
 State = Literal["absent", "computing", "ready", "failed"]
 
@@ -36,24 +39,23 @@ class MapDesk:
 
     Args:
         desk: The index.
+        thumbnails: Draws the small pictures of the sheets.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, thumbnails: Thumbnails) -> None:
+        self._desk, self._thumbnails = desk, thumbnails
         self._layout: Layout | None = None
         self._order: NDArray[np.int64] = np.zeros(0, np.int64)
         self._state: State = "absent"
         self._started, self._message, self._asked = 0.0, "", False
         self._lock = threading.Lock()
 
-    def addresses(self, thumbnails: Thumbnails, desk: Desk) -> list[Address]:
+    def addresses(self, of: Parameter) -> list[Address]:
         """Return the addresses of the map.
 
         Args:
-            thumbnails: Draws the small pictures of the sheets.
-            desk: The index.
+            of: Parameter of pictures that the browser keeps.
         """
-        self._thumbnails, self._desk = thumbnails, desk
         return [
             Address("GET", "/api/map", self.state, "State of the map.", schemas.MapState),
             Address("POST", "/api/map", self.start, "Compute the map in the background.", schemas.MapState, status=202),
@@ -61,7 +63,7 @@ class MapDesk:
                     "N shapes as N × (x, y) float32, then N × (row, class or -1, family, number on the sheets) int32.",
                     "application/octet-stream"),
             Address("GET", "/api/map/sheets/{number:int}.png", self.sheet, "Thumbnails of near shapes.",
-                    "image/png"),
+                    "image/png", [of]),
             Address("GET", "/api/map.parquet", self.table, "The map as a Parquet file, without pictures.",
                     "application/vnd.apache.parquet"),
         ]  # fmt: skip
@@ -85,7 +87,10 @@ class MapDesk:
         threading.Thread(target=self._look, name="map", daemon=True).start()
 
     def _look(self) -> None:
-        kept = len(self._desk.index.shapes) > 0 and map_file(self._desk.searcher).is_file()
+        try:
+            kept = len(self._desk.index.shapes) > 0 and map_file(self._desk.searcher).is_file()
+        except Exception:  # such as a cache folder that cannot be searched
+            kept = False
         with self._lock:
             if not (kept or self._asked):
                 self._state = "absent"
@@ -95,8 +100,8 @@ class MapDesk:
     def _compute(self) -> None:
         try:
             layout = lay_out(self._desk.searcher)
-        except MissingLibraryError as error:
-            self._state, self._message = "failed", str(error)
+        except MissingLibraryError:  # its message may name a folder of this machine
+            self._state, self._message = "failed", NO_LIBRARY
         except Exception:
             self._state, self._message = "failed", "The map could not be computed: see shapecnn map --help."
         else:
@@ -106,7 +111,7 @@ class MapDesk:
     def _tell(self, status: int = 200) -> Response:
         layout = self._layout
         seconds = time.monotonic() - self._started if self._state == "computing" else 0.0
-        return JSONResponse(
+        return as_json(
             {
                 "schema_version": SCHEMA_VERSION,
                 "state": self._state,
@@ -148,21 +153,18 @@ class MapDesk:
         rows = self._order[number * SIDE**2 : (number + 1) * SIDE**2].tolist()
         if not rows:
             raise RefusedError(404, "missing", f"There is no sheet {number}.")
-        futures = [self._thumbnails.get(self._desk.thumbnail_task(row)) for row in rows]
-        pictures = await asyncio.gather(*[asyncio.shield(asyncio.wrap_future(future)) for future in futures])
-        content = await anyio.to_thread.run_sync(_compose, pictures)
-        return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+        pictures = await asyncio.gather(*[self._thumbnails.drawn(self._desk.thumbnail_task(row)) for row in rows])
+        return as_png(await anyio.to_thread.run_sync(_compose, pictures), request, self._desk.stamp)
 
     async def table(self, _request: Request) -> Response:
         """Return the map as a Parquet file."""
         layout = self._ready()
-        rows = map_rows(self._desk.index, layout, [None] * len(layout.positions))
-        content = await anyio.to_thread.run_sync(map_bytes, rows)
-        return Response(
-            content,
-            media_type="application/vnd.apache.parquet",
-            headers={"content-disposition": 'attachment; filename="map.parquet"'},
-        )
+
+        def content() -> bytes:
+            return map_bytes(map_rows(self._desk.index, layout, [None] * len(layout.positions)))
+
+        written = await anyio.to_thread.run_sync(content)  # of a large collection, this takes seconds
+        return Response(written, media_type="application/vnd.apache.parquet", headers=to_save("map.parquet"))
 
 
 def _along_a_curve(positions: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ class Query:
         mesh: The mesh; None for a picture.
         picture: (S, S) uint8, the picture as the network sees it; None for a mesh.
         kept: Results that were computed for this query, by name.
+        turns: A lock for each of these results.
     """
 
     id: str
@@ -46,7 +48,7 @@ class Query:
     mesh: UploadedMesh | CollectionMesh | None = None
     picture: NDArray[np.uint8] | None = None
     kept: dict[str, Any] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @property
     def size(self) -> int:
@@ -64,12 +66,18 @@ class Queries:
         self._kept: OrderedDict[str, Query] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, query: Query) -> None:
+    def add(self, query: Query) -> Query:
         """Keep a query, and forget the oldest while all together need more than :data:`ROOM` or are too many."""
         with self._lock:
             self._kept[query.id] = query
-            while len(self._kept) > 1 and (len(self._kept) > MOST or self._total() > ROOM):
-                self._kept.popitem(last=False)
+            self._make_room()
+        return query
+
+    def resized(self, query: Query) -> None:
+        """Make room for a query that has grown; one that was forgotten meanwhile stays so."""
+        with self._lock:
+            if self._kept.get(query.id) is query:
+                self._make_room()
 
     def get(self, name: str) -> Query | None:
         """Return a kept query; None if it is not kept any more."""
@@ -83,6 +91,10 @@ class Queries:
         """Forget a query; return whether it was kept."""
         with self._lock:
             return self._kept.pop(name, None) is not None
+
+    def _make_room(self) -> None:
+        while len(self._kept) > 1 and (len(self._kept) > MOST or self._total() > ROOM):
+            self._kept.popitem(last=False)
 
     def _total(self) -> int:
         return sum(query.size for query in self._kept.values())

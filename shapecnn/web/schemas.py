@@ -36,6 +36,7 @@ class About(Value):
     views: int = Field(description="number of views of a mesh")
     view_columns: int = Field(description="number of views in a row of views.png")
     most_bytes: int = Field(description="largest size of an upload")
+    stamp: str = Field(description="random name of this server; with of=STAMP, the browser keeps a picture for an hour")
 
 
 class ListedShape(Value):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import logging
 import os
 import secrets
 import socket
@@ -113,6 +116,22 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def address_to_open(host: str) -> str:
+    """Return the name or address in the URL of a server: of one bound to all addresses, the name of this machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return socket.gethostname()
+    return f"[{host}]" if address.version == 6 else host
+
+
+def is_told(record: logging.LogRecord) -> bool:
+    """Return whether a message of uvicorn is shown: not the traceback of a request that Ctrl-C cancelled."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def serve(
     searcher: Searcher,
     predictor: Predictor | None,
@@ -120,6 +139,7 @@ def serve(
     *,
     host: str,
     port: int,
+    public: str | None,
     most_bytes: int,
     workers: Workers,
     ready: Callable[[Place], None],
@@ -132,6 +152,7 @@ def serve(
         name: Name of the index on the page.
         host: Address to bind to.
         port: Port; 0 for any free port.
+        public: Name of a proxy that passes requests on; None for none.
         most_bytes: Largest size of an upload.
         workers: Worker processes, with their time and memory limits.
         ready: Function that is called once, when connections are accepted.
@@ -153,15 +174,18 @@ def serve(
         raise MissingLibraryError(
             f'The web application needs starlette and uvicorn ({error}): pip install "shapecnn[web]"'
         ) from None
-    token = choose_token(is_local(host))
+    token = choose_token(is_local(host) and public is None)
     listener = listen(host, port)
     start_server()  # the server of the workers, while this process goes on
     desk = Desk(searcher, predictor, name, Limits(most_bytes, workers))
-    maps = MapDesk(desk)
-    app = Guard(Application(desk, Thumbnails(workers), maps).starlette(), host, token)
+    thumbnails = Thumbnails(workers)
+    maps = MapDesk(desk, thumbnails)
+    app = Guard(Application(desk, thumbnails, maps).starlette(), host, token, public)
     maps.load_kept()
-    shown, bound = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
-    ready(Place(f"http://{shown}:{bound}/{'' if token is None else f'?token={token}'}", host, bound, token))
+    bound = listener.getsockname()[1]
+    url = f"http://{address_to_open(host)}:{bound}/{'' if token is None else f'?token={token}'}"
+    ready(Place(url, host, bound, token))
+    logging.getLogger("uvicorn.error").addFilter(is_told)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -1,35 +1,46 @@
 """Draw small pictures of the shapes of a collection on demand, the latest requests first, and keep them.
 
-Pictures are kept in memory and in a file of the user's cache folder. A full or damaged file is begun anew: everything
-in it can be drawn again.
+Pictures are kept in memory and, by :mod:`kept_pictures`, on the disk.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from shapecnn.errors import ItemError, ShapecnnError
-from shapecnn.settings.views_and_grids import ViewSettings
-from shapecnn.storage.caches import cache_folder
-from shapecnn.web.files import THUMBNAIL, CollectionMesh, ThumbnailTask, to_thumbnail
+from shapecnn.errors import MeshError
+from shapecnn.web.files import ThumbnailTask, to_thumbnail
+from shapecnn.web.kept_pictures import KeptPictures, picture_key
 from shapecnn.workers import pool
-from shapecnn.workers.pool import Workers
+from shapecnn.workers.pool import Workers, available_cores
 
 IN_MEMORY = 64 << 20  # bytes of the pictures in memory
-ON_DISK = 200_000  # number of pictures on the disk, of about 2 KB each
 
 Key = str
+Stage = Literal["asked", "absent", "in hand"]
+
+
+@dataclass(slots=True)
+class _Request:
+    """A picture that is not answered yet: ``asked``, ``absent`` from the disk, or ``in hand`` of a thread."""
+
+    task: ThumbnailTask
+    stage: Stage = "asked"
+    future: Future[bytes | None] = field(default_factory=Future)
 
 
 class Thumbnails:
-    """Draws thumbnails in worker processes, in a thread of its own.
+    """Answers requests for thumbnails: one thread looks on the disk, and one for each worker process draws.
+
+    So a picture that is kept, or another mesh, does not wait for a mesh that takes long.
 
     Args:
         workers: Number of worker processes, with their time and memory limits.
@@ -37,117 +48,99 @@ class Thumbnails:
     """
 
     def __init__(self, workers: Workers, kept: Path | None = None) -> None:
-        self._workers = workers
+        self._workers = replace(workers, count=1)
         self._memory: OrderedDict[Key, bytes | None] = OrderedDict()
         self._size = 0
-        self._wanted: OrderedDict[Key, tuple[ThumbnailTask, Future[bytes | None]]] = OrderedDict()
+        self._requests: OrderedDict[Key, _Request] = OrderedDict()
         self._changed = threading.Condition()
-        self._disk = _Disk(kept or cache_folder("thumbnails") / "pictures.sqlite")
-        threading.Thread(target=self._draw_all, name="thumbnails", daemon=True).start()
+        self._disk = KeptPictures(kept)
+        for work in (self._look, *[self._draw] * (workers.count or available_cores())):
+            threading.Thread(target=work, name="thumbnails", daemon=True).start()
 
     def get(self, task: ThumbnailTask) -> Future[bytes | None]:
         """Return the thumbnail of a mesh of the collection.
 
         Args:
-            task: The mesh, a :class:`CollectionMesh`.
+            task: The mesh, a :class:`shapecnn.web.files.CollectionMesh`.
 
         Returns:
             A future of the PNG; of None if the mesh is missing, has changed or cannot be drawn.
         """
-        key = _key(task)
+        key = picture_key(task)
         with self._changed:
             if key in self._memory:
                 self._memory.move_to_end(key)
                 done: Future[bytes | None] = Future()
                 done.set_result(self._memory[key])
                 return done
-            _, future = self._wanted.setdefault(key, (task, Future()))
-            self._wanted.move_to_end(key)  # the latest request is drawn first: it is what the user looks at
-            self._changed.notify()
-            return future
+            request = self._requests.setdefault(key, _Request(task))
+            self._requests.move_to_end(key)  # the latest request is drawn first: it is what the user looks at
+            self._changed.notify_all()
+            return request.future
 
-    def _draw_all(self) -> None:
-        while True:
-            with self._changed:
-                while not self._wanted:
-                    self._changed.wait()
-            taken: dict[Key, Future[bytes | None]] = {}
-            try:
-                with closing(pool.run(to_thumbnail, self._take(taken), self._workers)) as outcomes:
-                    for task, outcome in outcomes:
-                        drawn = None if isinstance(outcome, ItemError) else outcome
-                        if drawn is not None:
-                            self._disk.store(_key(task), drawn)
-                        self._finish(_key(task), drawn, taken)
-            except (ShapecnnError, OSError):  # no worker can be started: the requests in hand have no picture
-                for key in [*taken]:
-                    self._finish(key, None, taken)
+    async def drawn(self, task: ThumbnailTask) -> bytes | None:
+        """Return the thumbnail of a mesh as :meth:`get` does; it is drawn and kept also if nobody waits any more."""
+        return await asyncio.shield(asyncio.wrap_future(self.get(task)))
 
-    def _take(self, taken: dict[Key, Future[bytes | None]]) -> Iterator[ThumbnailTask]:
-        """Yield the meshes to draw, the latest first, and answer the others from the disk, until none is wanted."""
-        while True:
-            with self._changed:
-                if not self._wanted:
-                    return
-                key, (task, future) = self._wanted.popitem()
-                taken[key] = future
-            stored = self._disk.load(key)
-            if stored is None:
-                yield task
-            else:
-                self._finish(key, stored, taken)
-
-    def _finish(self, key: Key, picture: bytes | None, taken: dict[Key, Future[bytes | None]]) -> None:
+    def _take(self, stage: Stage) -> tuple[Key, ThumbnailTask] | None:
+        """Take the latest request in a stage in hand, and return it; None if there is none."""
         with self._changed:
-            self._memory[key] = picture
-            self._size += len(picture or b"")
+            for key, request in reversed(self._requests.items()):
+                if request.stage == stage:
+                    request.stage = "in hand"
+                    return key, request.task
+            return None
+
+    def _wait(self, stage: Stage) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: any(request.stage == stage for request in self._requests.values()))
+
+    def _look(self) -> None:
+        while True:
+            self._wait("asked")
+            while taken := self._take("asked"):
+                key, _ = taken
+                stored = self._disk.load(key)
+                if stored is not None:
+                    self._finish(key, stored)
+                    continue
+                with self._changed:
+                    self._requests[key].stage = "absent"
+                    self._changed.notify_all()
+
+    def _draw(self) -> None:
+        while True:
+            self._wait("absent")
+            taken: list[Key] = []
+            try:
+                with closing(pool.run(to_thumbnail, self._tasks(taken), self._workers)) as outcomes:
+                    for task, outcome in outcomes:
+                        key = picture_key(task)
+                        if isinstance(outcome, bytes):
+                            self._disk.store(key, outcome)
+                        taken.remove(key)
+                        self._finish(key, outcome)
+            except Exception as error:  # no worker can be started: the requests in hand have no picture
+                for key in taken:
+                    self._finish(key, error)
+
+    def _tasks(self, taken: list[Key]) -> Iterator[ThumbnailTask]:
+        """Yield the meshes to draw, the latest first, until none is wanted."""
+        while request := self._take("absent"):
+            key, task = request
+            taken.append(key)
+            yield task
+
+    def _finish(self, key: Key, outcome: bytes | Exception) -> None:
+        picture = outcome if isinstance(outcome, bytes) else None
+        lasting = isinstance(outcome, MeshError) and outcome.kind not in ("missing", "unreadable")
+        with self._changed:
+            future = self._requests.pop(key).future
+            if picture is not None or lasting:  # other failures may pass: a busy machine, a drive that is away
+                self._memory[key] = picture
+                self._size += len(picture or b"")
             while self._size > IN_MEMORY:
                 _, oldest = self._memory.popitem(last=False)
                 self._size -= len(oldest or b"")
         with contextlib.suppress(Exception):  # the request may have been cancelled
-            taken.pop(key).set_result(picture)
-
-
-def _key(task: ThumbnailTask) -> Key:
-    assert isinstance(task.mesh, CollectionMesh)
-    return f"{ViewSettings().drawing} {THUMBNAIL} {task.up} {task.orientation} {task.mesh.sha256}"
-
-
-class _Disk:
-    """Pictures in a file of SQLite, which several servers may share. Every failure means: not kept."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-        self._stored = 0
-
-    def load(self, key: Key) -> bytes | None:
-        """Return the picture; None if it is not there."""
-        for (picture,) in self._execute("SELECT png FROM pictures WHERE key = ?", key):
-            if isinstance(picture, bytes) and picture.startswith(b"\x89PNG"):
-                return picture
-        return None
-
-    def store(self, key: Key, picture: bytes) -> None:
-        """Keep a picture, and remove the oldest if there are more than :data:`ON_DISK`."""
-        self._execute("INSERT OR REPLACE INTO pictures VALUES (?, ?)", key, picture)
-        self._stored += 1
-        if self._stored % 1000 == 0:
-            self._execute("DELETE FROM pictures WHERE rowid <= (SELECT max(rowid) FROM pictures) - ?", ON_DISK)
-
-    def _execute(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        """Run one statement and return its rows: none if the file cannot be used. A damaged file is removed."""
-        try:
-            if self._connection is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = sqlite3.connect(self._path, timeout=1, isolation_level=None, check_same_thread=False)
-                self._connection.execute("PRAGMA synchronous = OFF")
-                self._connection.execute("CREATE TABLE IF NOT EXISTS pictures (key TEXT UNIQUE, png BLOB)")
-            return self._connection.execute(statement, values).fetchall()
-        except (sqlite3.OperationalError, OSError):  # the disk is full, or another server holds the file
-            return []
-        except sqlite3.DatabaseError:  # damaged
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-            self._connection = None
-            return []
+            future.set_result(picture)

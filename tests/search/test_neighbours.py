@@ -72,3 +72,24 @@ def test_an_index_of_nothing_answers_nothing() -> None:
     assert search_views(empty, np.ones((2, 5), np.float32), 3) == [[], []]
     forged = replace(empty, views=np.zeros((0, 12, 0), np.float16))
     assert search_views(forged, np.ones((2, 5), np.float32), 3) == [[], []]
+
+
+def test_only_the_views_of_the_rows_to_search_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class of 100,000 shapes would be a copy of 3 GB."""
+    generator = np.random.default_rng(1)
+    views = unit(generator.normal(size=(40, 3, 16))).astype(np.float16)
+    queries, among = views[7, :1].astype(np.float32), np.arange(1, 40, 3)
+    read: list[int] = []
+
+    class Counted(np.ndarray):
+        def __getitem__(self, part: object) -> object:
+            found = np.asarray(self)[part]
+            read.append(len(found))
+            return found
+
+    monkeypatch.setattr(module, "BLOCK", 4)
+    (hits,) = search_views(replace(index_of(views), views=views.view(Counted)), queries, 5, among)
+    every = search_views(index_of(views), queries, 40)[0]
+    assert hits == [hit for hit in every if int(hit.shape.id[:4]) in among][:5]
+    assert max(read) <= 5
+    assert search_views(index_of(views), queries, 5, among[:0]) == [[]]

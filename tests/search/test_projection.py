@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from shapecnn.models import adapted_space
 from shapecnn.search import projection
 from shapecnn.search.neighbours import nearest_rows
-from shapecnn.search.projection import COMPONENTS, Layout, principal_components
+from shapecnn.search.projection import COMPONENTS, Layout, map_file, principal_components
 from shapecnn.shared.similarity import cosines, unit
 
 
@@ -77,3 +81,52 @@ def test_a_kept_map_is_read_and_a_damaged_one_is_not(tmp_path: Path) -> None:
             projection._parse(wrong, 3)
     with pytest.raises(ValueError, match="neighbours"):
         projection._parse(content, 4)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.ones((70, 8), np.float32),
+        np.repeat(np.eye(2, 8, dtype=np.float32), 50, axis=0),
+        np.concatenate([np.ones((99, 8)), np.zeros((1, 8))]).astype(np.float32),
+    ],
+    ids=["all equal", "two kinds", "one other"],
+)
+def test_copies_have_a_map(rows: np.ndarray) -> None:
+    pytest.importorskip("openTSNE")
+    layout = projection._compute(rows, cosines)
+    assert np.isfinite(layout.positions).all()
+    assert np.abs(layout.positions).max() <= 1
+
+
+def searcher(features: np.ndarray, settings: str = "a") -> Any:
+    index = SimpleNamespace(features=features, record=SimpleNamespace(settings={"hash": settings}))
+    return type("Opened", (SimpleNamespace,), {"__len__": lambda _: len(features)})(
+        index=index, compared=lambda: (cosines, features)
+    )
+
+
+def test_a_kept_map_belongs_to_one_way_of_comparing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = clusters()
+    first = map_file(searcher(rows), tmp_path)
+    assert map_file(searcher(rows.copy()), tmp_path) == first
+    assert map_file(searcher(rows, "adapt=false"), tmp_path) != first
+    assert map_file(searcher(rows[1:]), tmp_path) != first
+    monkeypatch.setattr(adapted_space, "VERSION", 99)
+    assert map_file(searcher(rows), tmp_path) != first
+
+
+def test_the_maps_that_were_used_last_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "KEPT", 2)
+    rows, _ = clusters(8)
+    (tmp_path / "another file").touch()
+    one, two, three = (searcher(rows[:count]) for count in (1, 0, 1))
+    three.index.record.settings["hash"] = "b"
+    for age, each in enumerate((one, two)):
+        projection.lay_out(each, tmp_path)
+        os.utime(map_file(each, tmp_path), (age, age))
+    projection.lay_out(one, tmp_path)
+    projection.lay_out(three, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "another file", map_file(one, tmp_path).name, map_file(three, tmp_path).name
+    }  # fmt: skip

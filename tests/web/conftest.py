@@ -53,9 +53,13 @@ def desk(site: Path) -> Desk:
 
 
 @pytest.fixture(scope="session")
-def application(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Application:
-    thumbnails = Thumbnails(Workers(1), tmp_path_factory.mktemp("thumbnails") / "pictures.sqlite")
-    return Application(desk, thumbnails, MapDesk(desk))
+def thumbnails(tmp_path_factory: pytest.TempPathFactory) -> Thumbnails:
+    return Thumbnails(Workers(1), tmp_path_factory.mktemp("thumbnails") / "pictures.sqlite")
+
+
+@pytest.fixture(scope="session")
+def application(desk: Desk, thumbnails: Thumbnails) -> Application:
+    return Application(desk, thumbnails, MapDesk(desk, thumbnails))
 
 
 @pytest.fixture(scope="session")

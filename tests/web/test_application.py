@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -25,7 +26,6 @@ from shapecnn.web.guard import Guard
 from shapecnn.web.maps import MapDesk
 from shapecnn.web.queries import short_name
 from shapecnn.web.thumbnails import Thumbnails
-from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.web.conftest import HERE
 
@@ -66,11 +66,11 @@ def test_answers_are_those_of_the_commands(
 
 
 def test_searches_that_need_no_network_do_not_wait_for_uploads_that_do(
-    desk: Desk, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, thumbnails: Thumbnails, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go = threading.Event()
     monkeypatch.setattr(desk, "warm", lambda: go.wait(60))
-    application = Application(desk, Thumbnails(Workers(1), tmp_path / "pictures.sqlite"), MapDesk(desk))
+    application = Application(desk, thumbnails, MapDesk(desk, thumbnails))
     cube = (site / "meshes" / "box/cube.off").read_bytes()
     with TestClient(Guard(application.starlette(), "127.0.0.1", None), HERE) as client, ThreadPoolExecutor(3) as pool:
         uploads = [pool.submit(client.post, "/api/queries?name=cube.off", content=cube) for _ in range(3)]
@@ -81,6 +81,76 @@ def test_searches_that_need_no_network_do_not_wait_for_uploads_that_do(
         assert [upload.result().status_code for upload in uploads] == [201] * 3
     assert found.status_code == 200
     assert all(waited)
+
+
+async def ask(app: Any, method: str, address: str, body: Callable[[], Any]) -> int:
+    """Send a request to an application without a server, so that its body comes when the test wants."""
+    path, _, asked = address.partition("?")
+    statuses = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": await body(), "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        statuses.append(message.get("status"))
+
+    scope = {"type": "http", "method": method, "path": path, "query_string": asked.encode(), "headers": []}
+    await app(scope, receive, send)
+    status: int = statuses[0]
+    return status
+
+
+def test_uploads_that_arrive_slowly_hold_up_no_search(desk: Desk, thumbnails: Thumbnails, site: Path) -> None:
+    cube = (site / "meshes" / "box/cube.off").read_bytes()
+    app = Application(desk, thumbnails, MapDesk(desk, thumbnails)).starlette()
+
+    async def check() -> list[int]:
+        arrived = asyncio.Event()
+
+        async def slow() -> bytes:
+            await arrived.wait()
+            return cube
+
+        async def nothing() -> bytes:
+            return b""
+
+        uploads = [asyncio.create_task(ask(app, "POST", "/api/queries?name=cube.off", slow)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        found = await asyncio.wait_for(ask(app, "GET", "/api/queries/shape-0/results", nothing), 30)
+        assert not any(each.done() for each in uploads)
+        arrived.set()
+        return [found, *await asyncio.gather(*uploads)]
+
+    assert asyncio.run(check()) == [200, 201, 201, 201]
+
+
+def test_results_of_one_query_do_not_wait_for_each_other(
+    desk: Desk, thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Application(desk, thumbnails, MapDesk(desk, thumbnails)).starlette()
+    go, calls = threading.Event(), []
+
+    def slow(task: object) -> bytes:
+        calls.append(task)
+        assert go.wait(30)
+        return b"glTF"
+
+    monkeypatch.setattr(desk, "_work", lambda _, task: slow(task))
+    desk.forget("shape-3")
+
+    async def check() -> list[int]:
+        async def nothing() -> bytes:
+            return b""
+
+        models = [asyncio.create_task(ask(app, "GET", "/api/queries/shape-3/model.glb", nothing)) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        found = await asyncio.wait_for(ask(app, "GET", "/api/queries/shape-3/prediction", nothing), 60)
+        go.set()
+        return [found, *await asyncio.gather(*models)]
+
+    assert asyncio.run(check()) == [200] * 4
+    assert len(calls) == 1
+    desk.forget("shape-3")
 
 
 def test_a_picture_is_answered_as_by_the_command(
@@ -122,6 +192,31 @@ def test_several_queries_become_one_file(client: TestClient, upload: Upload) -> 
     assert [(row["query"], row["rank"]) for row in rows] == [(n, r) for n in ("cube.off", "ball.glb") for r in "123"]
     table = client.get("/api/results.json", params={"query": queries, "k": 3}).json()
     assert [each["query"] for each in table] == ["cube.off", "ball.glb"]
+
+
+def test_results_of_queries_that_are_not_kept_any_more_are_left_out(client: TestClient, upload: Upload) -> None:
+    gone, kept = upload(), upload("round/ball.glb")
+    client.delete(f"/api/queries/{gone}")
+    (table,) = client.get("/api/results.json", params={"query": [gone, kept], "k": 1}).json()
+    assert table["query"] == "ball.glb"
+    assert client.get("/api/results.csv", params={"query": gone}).status_code == 404
+
+
+def test_a_browser_keeps_pictures_of_this_server_only(client: TestClient, upload: Upload) -> None:
+    """Another server at the same place gives the same row to another shape."""
+    query, stamp = upload(), client.get("/api/about").json()["stamp"]
+    for address in (
+        "/api/shapes/0/picture.png",
+        f"/api/queries/{query}/views.png",
+        f"/api/queries/{query}/views/0.png",
+    ):
+        assert client.get(address, params={"of": stamp}).headers["cache-control"] == "private, max-age=3600"
+        for asked in ({}, {"of": "other"}):
+            assert client.get(address, params=asked).headers["cache-control"] == "no-cache"
+
+
+def test_browsers_that_ask_for_the_usual_icon_get_it(client: TestClient) -> None:
+    assert client.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
 
 
 def test_shapes_are_listed_and_filtered(client: TestClient) -> None:
@@ -175,7 +270,8 @@ def test_wrong_requests_give_a_sentence(client: TestClient, upload: Upload) -> N
         f"/api/queries/{query}/results?k=0": 400, f"/api/queries/{query}/results?k=x": 400,
         f"/api/queries/{query}/results?k=100000000000000000000": 400, "/api/queries/none/results": 404,
         "/api/queries/shape-9": 404, "/api/queries/shape-99999999999": 404, "/api/queries/shape-": 404,
-        "/api/shapes/9/picture.png": 404, "/api/shapes?row=9": 400, "/api/shapes?row=x": 400, "/api/none": 404,
+        "/api/shapes/9/picture.png": 404, "/api/shapes?row=9": 400, "/api/shapes?row=x": 400,
+        "/api/shapes?row=0000000000009999999": 400, "/api/none": 404,
         "/api/results.csv": 400, "/static/../server.py": 404, "/static/%2e%2e/server.py": 404, "/etc/passwd": 404,
         "/api/map/points": 409, "/api/shapes?limit=5000": 400,
     }  # fmt: skip

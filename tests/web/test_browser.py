@@ -152,6 +152,114 @@ def test_results_are_filtered_and_saved(page: Any, site: Path) -> None:
     assert [each["query"] for each in saved] == ["cube.off", "ball.glb"]
 
 
+def held(page: Any, pattern: str) -> list[Any]:
+    """Requests that fit a pattern, from now on: each waits until the test lets it go on."""
+    waiting: list[Any] = []
+    page.route(re.compile(pattern), lambda route: waiting.append(route))  # Playwright takes no method of a list
+    return waiting
+
+
+def wait_for_any(page: Any, waiting: list[Any]) -> None:
+    for _ in range(PATIENCE // 50):
+        if waiting:
+            return
+        page.wait_for_timeout(50)
+    raise TimeoutError
+
+
+def test_a_late_answer_does_not_replace_a_newer_one(page: Any, site: Path) -> None:
+    upload(page, site / "meshes" / "box" / "cube.off")
+    late = held(page, r"/results\?.*label=box")
+    page.select_option("#filter", "box")
+    wait_for_any(page, late)
+    page.select_option("#filter", "round")
+    wait_until(page, "document.querySelectorAll('#results .card').length === 3")
+    with page.expect_response(re.compile("label=box")):
+        late[0].continue_()
+    page.wait_for_timeout(300)
+    assert all(name.startswith("round/") for name in cards(page))
+
+
+def test_a_query_that_comes_late_does_not_replace_the_one_in_sight(page: Any) -> None:
+    late = held(page, r"/api/queries/shape-0$")
+    page.evaluate("location.hash = '#search/shape-0'")
+    wait_for_any(page, late)
+    page.evaluate("location.hash = '#search/shape-1'")
+    page.wait_for_selector("#results .card")
+    name = page.inner_text("#subject-name")
+    with page.expect_response(re.compile(r"/api/queries/shape-0$")):
+        late[0].continue_()
+    page.wait_for_timeout(300)
+    assert page.inner_text("#subject-name") == name
+
+
+def test_a_model_that_comes_late_is_not_shown_and_there_is_one_viewer(page: Any) -> None:
+    page.evaluate(
+        "() => { window.contexts = 0; const usual = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {"
+        "if (kind.startsWith('webgl')) window.contexts++; return usual.call(this, kind, ...rest); }; }"
+    )
+    late = held(page, r"/vendor/three\.js")
+    page.evaluate("location.hash = '#search/shape-0'")
+    wait_for_any(page, late)
+    first = page.inner_text("#subject-name")
+    with page.expect_response(re.compile(r"shape-1/model\.glb")):
+        page.evaluate("location.hash = '#search/shape-1'")
+    page.wait_for_timeout(300)
+    late[0].continue_()
+    page.wait_for_selector("#stage canvas")
+    page.wait_for_timeout(500)
+    assert page.inner_text("#subject-name") != first
+    label = page.get_attribute("#stage canvas", "aria-label")
+    assert label.startswith(page.inner_text("#subject-name"))
+    assert page.evaluate("window.contexts") == 1
+
+
+def test_the_links_name_the_queries_in_the_list(page: Any, site: Path) -> None:
+    upload(page, site / "meshes" / "box" / "cube.off", site / "meshes" / "round" / "ball.glb")
+    page.click("[aria-label='Remove cube.off']")
+    with page.expect_download() as download:
+        page.click("#csv")
+    rows = Path(download.value.path()).read_text().splitlines()
+    assert download.value.suggested_filename == "results.csv"
+    assert {row.split(",")[0] for row in rows[1:]} == {"ball.glb"}
+
+
+def test_what_a_busy_server_refuses_is_asked_for_again(page: Any, site: Path) -> None:
+    page.expected = ["503"]
+    refused: list[str] = []
+
+    def once(route: Any) -> None:
+        path = urlsplit(route.request.url).path
+        if path in refused:
+            route.continue_()
+        else:
+            refused.append(path)
+            route.fulfill(
+                status=503, headers={"retry-after": "1"}, json={"error": {"kind": "busy", "message": "Busy."}}
+            )
+
+    page.route(re.compile(r"/views\.png|/results\.csv"), once)
+    upload(page, site / "meshes" / "box" / "cube.off")
+    wait_until(page, "document.querySelector('#views .view').style.backgroundImage.startsWith('url(\"blob:')")
+    with page.expect_download():
+        page.click("#csv")
+    assert len(refused) == 2
+
+
+def test_files_that_cannot_be_joined_or_read_give_a_sentence(page: Any, tmp_path: Path) -> None:
+    page.expected = ["422"]
+    buffers = {"asset": {"version": "2.0"}, "buffers": [{"uri": "100%.bin", "byteLength": 9}]}
+    (tmp_path / "percent.gltf").write_text(json.dumps(buffers))
+    (tmp_path / "null.gltf").write_text("null")
+    page.set_input_files("#files", [str(tmp_path / "percent.gltf"), str(tmp_path / "null.gltf")])
+    page.wait_for_selector("#message.wrong:has-text('null.gltf: ')")
+    assert "percent.gltf: " in page.inner_text("#message")
+    page.evaluate("() => { Blob.prototype.arrayBuffer = () => Promise.reject(new DOMException('', 'NotFoundError')); }")
+    page.set_input_files("#files", str(tmp_path / "null.gltf"))
+    page.wait_for_selector("#message.wrong:has-text('the file cannot be read')")
+
+
 def test_a_bad_file_gives_a_sentence(page: Any, tmp_path: Path) -> None:
     page.expected = ["422", "413"]
     (tmp_path / "broken.off").write_text("OFF nonsense")
@@ -211,6 +319,49 @@ def test_the_collection_is_listed_and_picked_from_by_keyboard(page: Any) -> None
     third = cards(page)[2]
     page.keyboard.press("Enter")
     wait_until(page, f"document.getElementById('subject-name').textContent === '{third}'")
+
+
+def test_the_list_keeps_its_place_for_the_keyboard(page: Any) -> None:
+    page.set_viewport_size({"width": 380, "height": 500})
+    page.click("nav a[data-part=collection]")
+    page.wait_for_selector("#collection-grid .tile[data-row]")
+    page.evaluate("document.getElementById('collection-grid').scrollTop = 10000")
+    wait_until(page, "!document.querySelector('#collection-grid [aria-posinset=\"1\"]')")
+    assert page.locator("#collection-grid .tile[tabindex='0']").count() == 1
+    page.focus("#collection-text")
+    page.keyboard.press("Tab")
+    seen = int(page.evaluate("document.activeElement.getAttribute('aria-posinset')"))
+    page.keyboard.press("ArrowRight")
+    assert int(page.evaluate("document.activeElement.getAttribute('aria-posinset')")) == seen + 1
+    page.fill("#collection-text", "cyl disc")
+    wait_until(page, "document.getElementById('collection-count').textContent === '1 shape'")
+
+
+def test_a_tile_keeps_the_focus_when_its_shape_arrives(page: Any) -> None:
+    open_map(page)
+    late = held(page, r"/api/shapes\?row=")
+    page.focus("#plane")
+    page.keyboard.press("s")
+    wait_for_any(page, late)
+    page.focus("#selection-grid .tile[tabindex='0']")
+    for each in late:
+        each.continue_()
+    page.wait_for_selector("#selection-grid .tile[data-row]")
+    assert page.evaluate("document.activeElement.matches('.tile[data-row]')")
+
+
+def test_keys_of_the_browser_stay_its_own(page: Any) -> None:
+    open_map(page)
+    page.click("nav a[data-part=collection]")
+    page.wait_for_selector("#collection-grid .tile[data-row]")
+    pressed = (
+        "([where, key, keys]) => !document.querySelector(where)"
+        ".dispatchEvent(new KeyboardEvent('keydown', {key, ...keys, bubbles: true, cancelable: true}))"
+    )
+    for where, key in (("#plane", "ArrowLeft"), ("#plane", "s"), ("#collection-grid .tile", "ArrowLeft")):
+        assert page.evaluate(pressed, [where, key, {}])
+        for modifier in ("altKey", "ctrlKey", "metaKey"):
+            assert not page.evaluate(pressed, [where, key, {modifier: True}])
 
 
 def open_map(page: Any) -> dict[str, float]:

@@ -15,9 +15,12 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from shapecnn.errors import MissingLibraryError
 from shapecnn.search.projection import lay_out
+from shapecnn.web import maps as module
 from shapecnn.web.desk import Desk
 from shapecnn.web.maps import SIDE, SMALL, MapDesk, _along_a_curve
+from shapecnn.web.thumbnails import Thumbnails
 
 pytest.importorskip("openTSNE")
 
@@ -64,27 +67,54 @@ def told(maps: MapDesk) -> str:
 
 
 def test_a_kept_map_is_there_without_being_asked_for(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, thumbnails: Thumbnails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    maps = MapDesk(desk)
+    maps = MapDesk(desk, thumbnails)
     maps.load_kept()
     assert told(maps) == "absent"
     asyncio.run(maps.start(Request({"type": "http"})))
     assert told(maps) == "ready"
-    again = MapDesk(desk)
+    again = MapDesk(desk, thumbnails)
     again.load_kept()
     assert told(again) == "ready"
     assert [path.parent.name for path in tmp_path.rglob("*") if path.is_file()] == ["maps"]
 
 
 def test_a_map_that_is_asked_for_while_it_is_looked_for_is_computed(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, thumbnails: Thumbnails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    maps = MapDesk(desk)
+    maps = MapDesk(desk, thumbnails)
     with maps._lock:  # the search for it cannot end before it is asked for
         maps.load_kept()
         maps._asked = True
     assert told(maps) == "ready"
     assert lay_out(desk.searcher).positions.shape == (9, 2)
+
+
+def test_a_cache_folder_that_cannot_be_searched_is_one_without_the_map(
+    desk: Desk, thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> Path:
+        raise PermissionError
+
+    monkeypatch.setattr(module, "map_file", refuse)
+    maps = MapDesk(desk, thumbnails)
+    maps.load_kept()
+    assert told(maps) == "absent"
+
+
+def test_why_there_is_no_map_names_no_folder(
+    desk: Desk, thumbnails: Thumbnails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise MissingLibraryError("cannot load /home/somebody/libtsne.so")
+
+    monkeypatch.setattr(module, "lay_out", fail)
+    maps = MapDesk(desk, thumbnails)
+    asyncio.run(maps.start(Request({"type": "http"})))
+    assert told(maps) == "failed"
+    message = json.loads(bytes(asyncio.run(maps.state(Request({"type": "http"}))).body))["message"]
+    assert "openTSNE" in message
+    assert "/" not in message

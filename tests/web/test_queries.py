@@ -29,6 +29,19 @@ def test_old_queries_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> 
     assert not kept.remove("e")
 
 
+def test_a_query_that_was_forgotten_while_it_grew_stays_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "ROOM", 100_000)
+    kept, grown = Queries(), query("b")
+    kept.add(query("a"))
+    kept.add(grown)
+    grown.kept["model"] = bytes(100_000)
+    kept.resized(grown)
+    assert [name for name in "ab" if kept.get(name)] == ["b"]
+    kept.remove("b")
+    kept.resized(grown)
+    assert kept.get("b") is None
+
+
 def test_names_cannot_be_guessed() -> None:
     assert len({new_name() for _ in range(100)}) == 100
     assert len(new_name()) >= 16

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,8 +20,8 @@ import pytest
 import requests
 
 from shapecnn.errors import UsageError
-from shapecnn.web.server import choose_token, listen
-from tests.cli.conftest import SCHEMAS
+from shapecnn.web.server import address_to_open, choose_token, is_told, listen
+from tests.cli.conftest import SCHEMAS, Command
 from tests.solids import contents
 from tests.web.conftest import serving
 
@@ -33,6 +35,29 @@ def test_a_local_address_needs_no_token_and_others_do(monkeypatch: pytest.Monkey
         choose_token(local=True)
     monkeypatch.setenv("SHAPECNN_TOKEN", "long-enough-for-a-token")
     assert choose_token(local=True) == "long-enough-for-a-token"
+
+
+def test_the_printed_address_can_be_opened() -> None:
+    assert address_to_open("0.0.0.0") == address_to_open("::") == socket.gethostname()
+    assert address_to_open("::1") == "[::1]"
+    assert address_to_open("192.168.0.9") == "192.168.0.9"
+    assert address_to_open("localhost") == "localhost"
+
+
+def test_a_request_that_is_cancelled_at_the_end_leaves_no_traceback() -> None:
+    def record(error: BaseException | None) -> logging.LogRecord:
+        told = None if error is None else (type(error), error, None)
+        return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, "Exception in ASGI application", (), told)
+
+    assert not is_told(record(asyncio.CancelledError()))
+    assert is_told(record(ValueError()))
+    assert is_told(record(None))
+
+
+def test_a_proxy_is_named_without_port_and_folder(site: Path, command: Command) -> None:
+    answer = command("serve", site / "index", "--name", "https://shapes.example.org/")
+    assert answer.status == 2
+    assert "give the name alone" in answer.stderr
 
 
 def test_an_address_that_is_taken_is_named() -> None:
@@ -58,10 +83,11 @@ def test_a_program_that_starts_the_server_is_told_where_it_is(host: str, token: 
         assert (place["token"] is None) == (host == "127.0.0.1" and token is None)
         assert token in (None, place["token"])
         about = f"http://127.0.0.1:{place['port']}/api/about"
+        shown = socket.gethostname() if host == "0.0.0.0" else host  # an address that works on other machines too
         if place["token"] is None:
-            assert place["url"] == f"http://{host}:{place['port']}/"
+            assert place["url"] == f"http://{shown}:{place['port']}/"
         else:
-            assert place["url"] == f"http://{host}:{place['port']}/?token={place['token']}"
+            assert place["url"] == f"http://{shown}:{place['port']}/?token={place['token']}"
             assert requests.get(about, timeout=60).status_code == 401
         assert requests.get(about, headers={"Authorization": f"Bearer {place['token']}"}, timeout=60).ok
     finally:

@@ -2,7 +2,7 @@
 
 import { address, getJson, post, remove } from "./api.js";
 import * as collection from "./collection.js";
-import { find, make, say } from "./dom.js";
+import { counted, find, make, say, useStamp } from "./dom.js";
 import * as files from "./files.js";
 import * as map from "./map.js";
 import * as results from "./results.js";
@@ -14,7 +14,7 @@ const parts = { search: () => {}, collection: () => {}, map: () => {} };
 
 function part() {
   const [name, query] = location.hash.slice(1).split("/");
-  return [name in parts ? name : "search", query ? decodeURIComponent(query) : ""];
+  return [Object.hasOwn(parts, name) ? name : "search", query ? decodeURIComponent(query) : ""];
 }
 
 /** Show the part and the query that the address names. */
@@ -22,8 +22,8 @@ async function route() {
   const [name, query] = part();
   for (const each of Object.keys(parts)) {
     find(each).hidden = each !== name;
-    document.querySelector(`[data-part="${each}"]`).toggleAttribute("aria-current", each === name);
-    if (each === name) document.querySelector(`[data-part="${each}"]`).setAttribute("aria-current", "page");
+    const link = document.querySelector(`[data-part="${each}"]`);
+    if (each === name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
   parts[name]();
   if (name === "search" && query && query !== state.active?.query) await activate(query);
@@ -34,8 +34,12 @@ async function activate(name) {
   if (!query) {
     try {
       query = await getJson(`/api/queries/${encodeURIComponent(name)}`);
-    } catch (error) { say(error.message, true); return; }
-    state.queries.push(query);
+    } catch (error) {
+      if (part()[1] === name) say(error.message, true);
+      return;
+    }
+    if (part()[1] !== name) return;  // the user has gone on
+    if (!state.queries.some((each) => each.query === name)) state.queries.push(query);
   }
   say();
   state.active = query;
@@ -50,6 +54,7 @@ function showQueries() {
   find("queries").replaceChildren(...state.queries.map((query) => make("li", {},
     make("button", { type: "button", "aria-pressed": String(query === state.active), title: query.name, onclick: () => go(query.query) }, query.name),
     make("button", { type: "button", "aria-label": `Remove ${query.name}`, onclick: () => drop(query) }, "×"))));
+  results.link();
 }
 
 function drop(query) {
@@ -79,6 +84,7 @@ async function take(chosen) {
     say(`Reading ${name}${found.length > 1 ? ` (${number + 1} of ${found.length})` : ""} …`);
     try {
       if (content.size > about.most_bytes) throw new Error(`the file has more than ${about.most_bytes >> 20} MB: simplify it.`);
+      await content.slice(0, 1).arrayBuffer().catch(() => { throw new Error("the file cannot be read: it is a folder, or has changed."); });
       if (kind === "picture" && !about.pictures) throw new Error("this index cannot be searched with pictures.");
       const up = kind === "mesh" ? find("up").value : "";
       last = await post(address("/api/queries", { name, kind, up }), content);
@@ -96,8 +102,9 @@ async function begin() {
   try {
     about = await getJson("/api/about");
   } catch (error) { say(error.message, true); return; }
-  find("about").textContent = [`${about.shapes.toLocaleString("en")} shapes in ${about.index}`, about.model,
+  find("about").textContent = [`${counted(about.shapes, "shape")} in ${about.index}`, about.model,
     about.run ? `classified by ${about.run}` : null].filter(Boolean).join(" · ");
+  useStamp(about.stamp);
   find("draw").hidden = !about.pictures;
   subject.prepare(about);
   results.prepare(about, state, openShape);

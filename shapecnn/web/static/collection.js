@@ -1,7 +1,7 @@
 // The list of all shapes, filtered by class and by words in their names.
 
 import { address, getJson } from "./api.js";
-import { fillClasses, find, say } from "./dom.js";
+import { counted, fillClasses, find, say } from "./dom.js";
 import { Grid, PAGE } from "./grid.js";
 
 /** Prepare the list; open(row) is called with the shape that the user picks. Returns a function that shows it. */
@@ -19,7 +19,7 @@ export function prepare(about, open) {
       const { total, shapes } = await getJson(address("/api/shapes", { ...filter(), limit: PAGE }));
       if (mine !== asked) return;
       grid.reset(total, shapes);
-      count.textContent = `${total.toLocaleString("en")} shapes`;
+      count.textContent = counted(total, "shape");
     } catch (error) { say(error.message, true); }
   }
 

@@ -31,7 +31,21 @@ export function fillClasses(select, classes) {
 
 export const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 
-export const picture = (row) => `/api/shapes/${row}/picture.png`;
+/** A number of things: "1 shape", "2 shapes". */
+export const counted = (number, thing) => `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
+
+let stamp = "";
+
+/** Tell the stamp of the server. */
+export function useStamp(given) { stamp = given; }
+
+/** The address of a picture that the browser may keep: with the stamp, because another server may come to this place. */
+export const lasting = (path) => `${path}?of=${stamp}`;
+
+export const picture = (row) => lasting(`/api/shapes/${row}/picture.png`);
+
+/** Whether a key belongs to the browser or the system, such as Alt and an arrow for going back. */
+export const isShortcut = (event) => event.ctrlKey || event.metaKey || event.altKey;
 
 /** Call a function at most once in a frame. */
 export function inFrame(draw) {

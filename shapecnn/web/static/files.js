@@ -6,10 +6,7 @@ const extension = (name) => name.split(".").pop().toLowerCase();
 
 /** Put the buffers of a glTF file into it, from the other files that were dropped with it. */
 async function joined(file, others) {
-  const text = await file.text();
-  let document;
-  try { document = JSON.parse(text); } catch { return file; }  // the server says what is wrong with it
-  const used = new Set();
+  const document = JSON.parse(await file.text()), used = new Set();
   for (const buffer of document.buffers ?? []) {
     const name = decodeURIComponent(String(buffer.uri ?? "")).split("/").pop();
     const beside = others.find((other) => other !== file && other.name === name);
@@ -20,7 +17,7 @@ async function joined(file, others) {
     for (let i = 0; i < bytes.length; i += 32768) binary += String.fromCharCode(...bytes.subarray(i, i + 32768));
     buffer.uri = `data:application/octet-stream;base64,${btoa(binary)}`;
   }
-  return used.size ? { file: new File([JSON.stringify(document)], file.name), used } : file;
+  return { file: used.size ? new File([JSON.stringify(document)], file.name) : file, used };
 }
 
 /** Turn dropped files into uploads: name, kind and content of each. */
@@ -30,8 +27,11 @@ export async function uploads(files) {
   for (const file of files) {
     let content = file;
     if (extension(file.name) === "gltf") {
-      const whole = await joined(file, files);
-      if (whole.used) { whole.used.forEach((each) => used.add(each)); content = whole.file; }
+      try {
+        const whole = await joined(file, files);
+        whole.used.forEach((each) => used.add(each));
+        content = whole.file;
+      } catch { /* the file goes as it is: the server says what is wrong with it */ }
     }
     const kind = MESHES.includes(extension(file.name)) || !file.type.startsWith("image/") ? "mesh" : "picture";
     found.push({ file, name: file.name, kind, content });

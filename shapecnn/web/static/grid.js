@@ -1,7 +1,7 @@
 // A list of any length as a grid of pictures: only what is in sight is in the page. Used for the collection and for
 // what is selected on the map.
 
-import { inFrame, make, picture } from "./dom.js";
+import { inFrame, isShortcut, make, picture } from "./dom.js";
 
 export const PAGE = 200;  // shapes asked for at a time
 const WIDTH = 124, HEIGHT = 158;
@@ -16,6 +16,9 @@ export class Grid {
     holder.addEventListener("scroll", this.draw, { passive: true });
     new ResizeObserver(this.draw).observe(holder);
     holder.addEventListener("keydown", (event) => this.#key(event));
+    holder.addEventListener("focusin", ({ target }) => {
+      if (target.matches(".tile")) this.at = Number(target.getAttribute("aria-posinset")) - 1;
+    });
   }
 
   /** Begin anew with a list of this length; first: its first page, if it is known. */
@@ -39,13 +42,20 @@ export class Grid {
     this.inner.style.height = `${Math.ceil(this.total / columns) * HEIGHT}px`;
     const first = Math.max(0, Math.floor(scrollTop / HEIGHT) - 1) * columns;
     const last = Math.min(this.total, (Math.ceil((scrollTop + clientHeight) / HEIGHT) + 1) * columns);
+    // Tab leads to the tile used last, or to the first in sight if that one is far away.
+    const top = Math.min(this.total - 1, Math.ceil(scrollTop / HEIGHT) * columns);
+    const stop = this.at >= first && this.at < last ? this.at : top;
     for (const [number, tile] of this.tiles) {
       if ((number < first || number >= last) && tile !== document.activeElement) this.#remove(number);
     }
     for (let number = first; number < last; number++) {
       const shape = this.#shape(number);
-      let tile = this.tiles.get(number);
-      if (tile && tile.dataset.row === undefined && shape) { this.#remove(number); tile = undefined; }
+      let tile = this.tiles.get(number), focused = false;
+      if (tile && tile.dataset.row === undefined && shape) {
+        focused = tile === document.activeElement;
+        this.#remove(number);
+        tile = undefined;
+      }
       if (!tile) {
         tile = this.#tile(number, shape);
         this.tiles.set(number, tile);
@@ -55,7 +65,8 @@ export class Grid {
         left: `${(number % columns) * width}px`, top: `${Math.floor(number / columns) * HEIGHT}px`,
         width: `${width - 4}px`, height: `${HEIGHT - 4}px`,
       });
-      tile.tabIndex = number === this.at ? 0 : -1;
+      tile.tabIndex = number === stop ? 0 : -1;
+      if (focused) tile.focus({ preventScroll: true });
     }
   }
 
@@ -93,6 +104,7 @@ export class Grid {
   }
 
   #key(event) {
+    if (isShortcut(event)) return;
     const columns = this.columns, rows = Math.max(1, Math.floor(this.holder.clientHeight / HEIGHT));
     const step = {
       ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, PageUp: -columns * rows, PageDown: columns * rows,

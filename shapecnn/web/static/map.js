@@ -2,7 +2,7 @@
 
 import { address, getBytes, getJson, post } from "./api.js";
 import { Cells } from "./cells.js";
-import { find, inFrame, make, picture, say } from "./dom.js";
+import { counted, find, inFrame, isShortcut, lasting, make, picture, say } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Points } from "./points.js";
 
@@ -90,7 +90,7 @@ export function prepare(about, open) {
     if (!sheets.has(number)) {
       const image = new Image();
       image.onload = draw;
-      image.src = `/api/map/sheets/${number}.png`;
+      image.src = lasting(`/api/map/sheets/${number}.png`);
       sheets.set(number, image);
     }
     return sheets.get(number);
@@ -116,21 +116,27 @@ export function prepare(about, open) {
     const bytes = await getBytes("/api/map/points");
     const count = bytes.byteLength / 24, places = new Float32Array(bytes, 0, 2 * count), rest = new Int32Array(bytes, 8 * count);
     const column = (number) => Int32Array.from({ length: count }, (_, i) => rest[4 * i + number]);
+    points ??= new Points(find("points"));  // throws where there is no WebGL
     data = { count, places, rows: column(0), classes: column(1), families: column(2), numbers: column(3), cells: new Cells(places) };
-    points ??= new Points(find("points"));
     points.fill("place", places, 2);
     if (!about.classes.length) find("map-colour").value = "family";
-    note.textContent = `${count.toLocaleString("en")} shapes`;
+    note.textContent = counted(count, "shape");
     plane.dataset.ready = "yes";
     paint();
   }
+
+  let timer;
 
   async function follow() {
     try {
       state = await getJson("/api/map");
       find("map-make").hidden = !["absent", "failed"].includes(state.state);
       if (state.state === "ready" && !data) { await load(); return; }
-      if (state.state === "computing") { note.textContent = `Computing the map: ${state.seconds.toFixed(0)} s …`; setTimeout(follow, 1000); }
+      if (state.state === "computing") {
+        note.textContent = `Computing the map: ${state.seconds.toFixed(0)} s …`;
+        clearTimeout(timer);  // each visit of the map begins to follow
+        timer = setTimeout(follow, 1000);
+      }
       if (state.state === "absent") note.textContent = "The map is computed once and then kept.";
       if (state.state === "failed") note.textContent = state.message;
     } catch (error) { note.textContent = error.message; }
@@ -144,7 +150,7 @@ export function prepare(about, open) {
   function select(found) {
     selected = found.filter(shown).map((point) => data.rows[point]).sort((a, b) => a - b);
     find("selection").hidden = !selected.length;
-    find("selection-title").textContent = `${selected.length.toLocaleString("en")} selected shapes`;
+    find("selection-title").textContent = counted(selected.length, "selected shape");
     grid.reset(selected.length);
     if (selected.length) find("selection").scrollIntoView({ block: "nearest" });
     else say("No shape is inside the lasso.");
@@ -214,7 +220,7 @@ export function prepare(about, open) {
     if (data) zoom(Math.exp(-event.deltaY / 400), toPlace(event));
   }, { passive: false });
   plane.addEventListener("keydown", (event) => {
-    if (!data) return;
+    if (!data || isShortcut(event)) return;
     const step = 40 / scale(), moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] }[event.key];
     if (moves) { camera.x += moves[0]; camera.y += moves[1]; draw(); }
     else if (event.key === "+" || event.key === "=") zoom(1.4);

@@ -1,10 +1,10 @@
 // What is known about the query in sight: its 3D model, its views, and its classes.
 
 import { getBytes, getJson } from "./api.js";
-import { find, make, percent } from "./dom.js";
+import { find, lasting, make, percent, say } from "./dom.js";
 import * as viewer from "./viewer.js";
 
-let about, current = 0, views = 12;
+let about, current = 0, views = 12, shown = "";
 
 export function prepare(described) {
   about = described;
@@ -28,32 +28,48 @@ export function show(query) {
   find("views-title").hidden = query.kind === "picture";
   find("stage").replaceChildren();
   find("views").replaceChildren();
+  URL.revokeObjectURL(shown);
   if (query.kind === "picture") {
-    find("stage").replaceChildren(make("img", { src: `${here}/views/0.png`, alt: "the picture in grey" }));
+    showPicture(`${here}/views/0.png`, stays, (src) => find("stage").replaceChildren(make("img", { src, alt: "the picture in grey" })));
     return;
   }
-  showViews(here);
+  showViews(here, stays);
   showModel(here, query, stays);
   if (about.run) showClasses(here, stays);
 }
 
-function showViews(here) {
+/** Show a picture of a query. It is fetched as other answers are: a busy server is asked again, and errors are told. */
+async function showPicture(address, stays, show) {
+  try {
+    const bytes = await getBytes(lasting(address));
+    if (!stays()) return;
+    shown = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+    show(shown);
+  } catch (error) {
+    if (stays()) say(error.message, true);
+  }
+}
+
+function showViews(here, stays) {
   const columns = about.view_columns, rows = views / columns, share = (at, of) => (of > 1 ? `${(100 * at) / (of - 1)}%` : "0%");
   find("views").replaceChildren(...Array.from({ length: views }, (_, number) => make("li", { "data-view": number },
     make("div", {
       class: "view", role: "img", "aria-label": `view ${number}`,
       style: {
-        backgroundImage: `url("${here}/views.png")`, backgroundSize: `${100 * columns}% ${100 * rows}%`,
+        backgroundSize: `${100 * columns}% ${100 * rows}%`,
         backgroundPosition: `${share(number % columns, columns)} ${share(Math.floor(number / columns), rows)}`,
       },
     }),
     make("span", {}, `view ${number}`))));
+  showPicture(`${here}/views.png`, stays, (src) => {
+    for (const view of find("views").querySelectorAll(".view")) view.style.backgroundImage = `url("${src}")`;
+  });
 }
 
 async function showModel(here, query, stays) {
   try {
     const bytes = await getBytes(`${here}/model.glb`);
-    if (stays()) await viewer.show(find("stage"), bytes, query.name);
+    if (stays()) await viewer.show(find("stage"), bytes, query.name, stays);
   } catch (error) {
     if (!stays()) return;
     const text = /webgl/i.test(error.message) ? "This browser shows no 3D (WebGL is off); the views below show the shape." : error.message;

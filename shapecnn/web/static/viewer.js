@@ -1,9 +1,12 @@
 // The only live 3D viewer of the page. Browsers drop WebGL contexts beyond 8 to 16, so one is made and kept.
 
-let library = null;
-let stage = null;
+import { isShortcut } from "./dom.js";
 
-const still = matchMedia("(prefers-reduced-motion: reduce)");
+let library = null;
+let opened = null;  // promise of the viewer
+
+let turning = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const turnsAtFirst = turning;
 
 async function open(holder) {
   library ??= await import("./vendor/three.js");
@@ -21,12 +24,11 @@ async function open(holder) {
   scene.add(camera);
   const controls = new OrbitControls(camera, canvas);
   controls.enableDamping = true;
-  controls.autoRotate = !still.matches;
   controls.autoRotateSpeed = 2.5;
   const made = { renderer, canvas, scene, camera, controls, model: null };
   canvas.addEventListener("keydown", (event) => {
     const turns = { ArrowLeft: [0.2, 0], ArrowRight: [-0.2, 0], ArrowUp: [0, 0.2], ArrowDown: [0, -0.2] }[event.key];
-    if (!turns) return;
+    if (!turns || isShortcut(event)) return;
     event.preventDefault();
     const { Vector3 } = library, up = new Vector3(0, 1, 0);
     camera.position.applyAxisAngle(up, turns[0]);
@@ -46,6 +48,7 @@ async function open(holder) {
   made.size = size;
   renderer.setAnimationLoop(() => {
     if (document.hidden || !canvas.isConnected || !holder.clientWidth) return;
+    controls.autoRotate = turning;
     controls.update();
     renderer.render(scene, camera);
   });
@@ -56,11 +59,14 @@ function dispose(model) {
   model?.traverse((node) => { node.geometry?.dispose(); node.material?.dispose?.(); });
 }
 
-/** Show a GLB file in an element; throws if it cannot be shown, as without WebGL. */
-export async function show(holder, bytes, name) {
-  stage ??= await open(holder);
+/** Show a GLB file in an element, if stays() is still true when it is ready; throws if it cannot be shown, as without WebGL. */
+export async function show(holder, bytes, name, stays) {
+  opened ??= open(holder).catch((error) => { opened = null; throw error; });
+  const stage = await opened;
   const { Box3, GLTFLoader, Sphere } = library;
+  if (!stays()) return;
   const { scene: model } = await new GLTFLoader().parseAsync(bytes, "");
+  if (!stays()) { dispose(model); return; }
   if (stage.model) stage.scene.remove(stage.model);
   dispose(stage.model);
   const sphere = new Box3().setFromObject(model).getBoundingSphere(new Sphere());
@@ -80,8 +86,6 @@ export async function show(holder, bytes, name) {
 
 /** Let the shape turn or stand still; returns whether it turns. */
 export function turn(on) {
-  if (stage) stage.controls.autoRotate = on;
+  turning = on;
   return on;
 }
-
-export const turnsAtFirst = !still.matches;
