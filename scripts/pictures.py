@@ -50,7 +50,7 @@ def classes(demo: Path, target: Path) -> None:
     """One view of a shape of each class, in two rows."""
     settings = shapecnn.ViewSettings(size=140)
     firsts = sorted((demo / "meshes").glob("*/train/*_002.off"))
-    views = [shapecnn.draw_views(path, settings).pictures[2] for path in firsts]
+    views = [shapecnn.draw_views(path, settings).pictures[8] for path in firsts]
     half = len(views) // 2
     Image.fromarray(np.vstack([np.hstack(views[:half]), np.hstack(views[half:])])).save(target)
 
