@@ -14,6 +14,7 @@ from typing import Any
 
 from shapecnn.artefacts.maker import ArtefactData, Facts
 from shapecnn.artefacts.manifest import REMEDY, Entry, read_manifest
+from shapecnn.artefacts.previous import PreviousArtefacts
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.errors import ItemError, MismatchError
@@ -58,6 +59,11 @@ class PartItem:
         """Id of the shape: a part does not know the path of the mesh file."""
         return self.entry.id
 
+    @property
+    def facts(self) -> Facts:
+        """What the part records about the mesh."""
+        return Facts(self.entry.note, self.entry.area, self.entry.volume)
+
 
 @dataclass(frozen=True, slots=True)
 class Copier:
@@ -98,7 +104,7 @@ class Copier:
         def read() -> ArtefactData:
             if entry.error is not None:
                 raise ItemError("format", entry.error)
-            return ArtefactData(_contents(item), Facts(entry.note, entry.area, entry.volume))
+            return ArtefactData(_contents(item), item.facts)
 
         if entry.sha256 is None:
             read()
@@ -148,8 +154,21 @@ def merge_artefacts(
     require_total(parts, len(items))
     ordered = [items[shape_id] for shape_id in sorted(items)]
     return make_artefacts(
-        ordered, out, Copier(stored), command=command, overwrite=overwrite, workers=None, progress=progress
+        ordered,
+        out,
+        Copier(stored),
+        command=command,
+        keeps=_is_current,
+        overwrite=overwrite,
+        workers=None,
+        progress=progress,
     )
+
+
+def _is_current(item: PartItem, previous: PreviousArtefacts) -> bool:
+    """Return whether files in the merged folder are those of the part; of the same mesh, others may have been made."""
+    held = tuple(item.hashes.values()), item.facts
+    return item.entry.error is None and held == (previous.hashes, previous.facts)
 
 
 def _collect(artefacts: Artefacts, part: Part, items: dict[str, PartItem]) -> None:

@@ -38,6 +38,12 @@ from shapecnn.workers import pool, threads
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
+Keeps = Callable[[ItemT, PreviousArtefacts], bool]
+
+
+def _always(_item: BatchItem, _previous: PreviousArtefacts) -> bool:
+    return True
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -66,6 +72,7 @@ def make_artefacts(
     *,
     command: str,
     part: Part | None = None,
+    keeps: Keeps[ItemT] = _always,
     overwrite: bool = False,
     workers: Workers | None = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -81,6 +88,8 @@ def make_artefacts(
         maker: Object that reads the source of a shape and makes its artefacts.
         command: Shell command that makes ``out``; error messages quote it.
         part: Shard of a collection that ``items`` are, which is recorded in ``out``; None for a whole collection.
+        keeps: Function that returns whether a shape may keep the artefacts that an earlier run made of the same source
+            file. By default, every shape may.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number, time limit and memory limit of the worker processes; None to work in threads of this process,
             if ``maker`` only copies files.
@@ -99,15 +108,14 @@ def make_artefacts(
     """
     started = time.monotonic()
     settings = maker.to_json()
-    stems = artefact_stems([item.id for item in items])
     require_own(SETTINGS, out, overwrite)
-    owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
+    stems = require_distinct_files([item.id for item in items], settings, out, part)
+    names = {name for stem in stems for name in artefact_files(settings, stem)}
     described = {PART: part.content()} if part is not None else {}
-    require_no_collisions(owners, (MANIFEST, *described, *KIND_FILES, SUMS, LOCK, *WORKS), out)
     with exclusive(out, overwrite):
         hashes = written_hashes(out)
         sealed_files = {MANIFEST, SETTINGS, SUMS} & hashes.keys()  # checked against their hashes when they are read
-        intact = require_unchanged(out, {*owners, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
+        intact = require_unchanged(out, {*names, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
         finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
         scratch = out / WORK
         try:
@@ -119,7 +127,8 @@ def make_artefacts(
             remove_all_own(out)
             previous = {}
         tasks = (_Task(item, stem, maker, out, previous.get(stem)) for item, stem in zip(items, stems, strict=True))
-        make = partial(_make_item, {each.content: each for each in previous.values()})  # sent to each worker once
+        known = {each.content: each for each in previous.values()}
+        make = partial(_make_item, known, keeps)  # sent to each worker once
         entries: dict[str, Entry] = {}
         failures: dict[str, tuple[str, str]] = {}
         count = 0
@@ -160,6 +169,32 @@ def make_artefacts(
     )
 
 
+def require_distinct_files(
+    ids: Sequence[str], settings: Mapping[str, Any], out: Path, part: Part | None = None
+) -> list[str]:
+    """Raise CollectionError if the artefact files of two shapes would overwrite each other, or a file of shapecnn.
+
+    Args:
+        ids: Ids of the shapes.
+        settings: Content of ``settings.json``.
+        out: The artefact folder, which may be missing.
+        part: Shard of a collection that ``out`` will hold; None for a whole collection.
+
+    Returns:
+        The stem of each shape; see :func:`artefact_stems`.
+
+    Raises:
+        CollectionError: Two files have the same name, or names that the file system of ``out`` does not distinguish.
+    """
+    stems = artefact_stems(ids)
+    owners = {
+        name: shape_id for shape_id, stem in zip(ids, stems, strict=True) for name in artefact_files(settings, stem)
+    }
+    described = () if part is None else (PART,)
+    require_no_collisions(owners, (MANIFEST, *described, *KIND_FILES, SUMS, LOCK, *WORKS), out)
+    return stems
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     item: BatchItem
@@ -188,17 +223,18 @@ class _Result:
     facts: Facts = NO_FACTS
 
 
-def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) -> _Result:
+def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], keeps: Keeps[Any], task: _Task) -> _Result:
     """Make the artefacts of one shape in a worker process, unless they can be reused or copied."""
     sha = None
     try:
         sha, draw = task.maker.open(task.item)
         names = artefact_files(task.maker.to_json(), task.stem)
         content = content_key(task.item.id, sha)
-        if task.previous is not None and task.previous.content == content:
-            return _Result(sha, written=False, hashes=task.previous.hashes, facts=_facts(task, task.previous, draw))
+        own = task.previous
+        if own is not None and own.content == content and keeps(task.item, own):
+            return _Result(sha, written=False, hashes=own.hashes, facts=_facts(task, own, draw))
         same = previous.get(content)
-        if same is not None and _copy(same, names, task.out):
+        if same is not None and keeps(task.item, same) and _copy(same, names, task.out):
             return _Result(sha, written=True, hashes=same.hashes, facts=_facts(task, same, draw))
         contents, facts = draw()
         hashes = []

@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shapecnn
-from shapecnn.artefacts.manifest import read_manifest
+from shapecnn.artefacts.manifest import Entry, read_manifest
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.shards import PART, Shard
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive
+from shapecnn.storage.tables import table_bytes
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal
 from tests.solids import contents, write_ball, write_box
@@ -207,6 +209,46 @@ def test_an_interrupted_merge_publishes_nothing_and_continues(
     assert contents(merged) == contents(made["grids"][0])
 
 
+def test_files_that_a_part_has_made_anew_replace_the_merged_ones(parts: list[Path], tmp_path: Path) -> None:
+    """Of the same mesh, another version of a library makes other bytes, or records other facts."""
+    shapecnn.merge(parts, tmp_path / "merged")
+    path = next(path for path in sorted(parts[0].rglob("*.binvox")))
+    path.write_bytes(path.read_bytes() + b"x")
+    entries = [replace(entry, note="new" if entry.error is None else None) for entry in read_manifest(parts[1])]
+    (parts[1] / "manifest.parquet").write_bytes(table_bytes(Entry, entries))
+    for part in parts[:2]:
+        reseal(part)
+    shapecnn.merge(parts, tmp_path / "merged")
+    shapecnn.merge(parts, tmp_path / "fresh")
+    assert contents(tmp_path / "merged") == contents(tmp_path / "fresh")
+    assert path.read_bytes() in contents(tmp_path / "merged").values()
+
+
+def test_a_shape_that_fails_in_its_part_fails_in_the_merged_folder(
+    meshes: Path, parts: list[Path], tmp_path: Path
+) -> None:
+    """Also if the merged folder holds its files, or those of a copy in another part."""
+    merged, copy = tmp_path / "merged", "box/train/copy.off"
+    shapecnn.merge(parts, merged)
+    number = next(number for number in range(1, COUNT + 1) if Shard(number, COUNT).holds(copy))
+    assert not Shard(number, COUNT).holds("box/train/0.off")
+    parts[number - 1] = make(meshes, tmp_path / "few", shard=f"{number}/{COUNT}", max_faces=1)
+    shapecnn.merge(parts, tmp_path / "fresh")
+    result = shapecnn.merge(parts, merged)
+    assert copy in [path for path, _ in result.failures]
+    assert contents(merged) == contents(tmp_path / "fresh")
+
+    def stop(done: int, _total: int | None) -> None:
+        if done == 5:  # the original, box/train/0.off, has been copied
+            raise _StoppedError
+
+    with pytest.raises(_StoppedError):
+        shapecnn.merge(parts, tmp_path / "stopped", progress=stop)
+    assert (tmp_path / "stopped" / "box" / "train" / "0_r00.binvox").exists()
+    shapecnn.merge(parts, tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(merged)
+
+
 def test_parts_stay_as_they_are_and_share_no_file(parts: list[Path], tmp_path: Path) -> None:
     before = [contents(part) for part in parts]
     shapecnn.merge(parts, tmp_path / "merged")
@@ -283,12 +325,24 @@ def test_a_shape_in_the_wrong_part_is_refused(parts: list[Path], tmp_path: Path)
         shapecnn.merge(parts, tmp_path / "merged")
 
 
-def test_clashing_names_are_reported_by_every_shard(tmp_path: Path) -> None:
-    for name in ("a.off", "a.ply", "a.off.obj"):
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a.off", "a.ply", "a.off.obj"), "would both be written to"),
+        (("c/x.off", "c/x.binvox/y.off", "d/u.off"), "into a folder of the same name: rename one"),
+        (
+            ("c/x.off", "d/u.off", "settings.json/u.off"),
+            "where shapecnn writes its own settings.json: rename the input",
+        ),
+    ],
+)
+def test_clashing_names_are_reported_by_every_shard(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    for name in names:
         write_box(tmp_path / "meshes" / name)
     for number in (1, 2, 3):
-        with pytest.raises(CollectionError, match="would both be written to"):
-            make(tmp_path / "meshes", tmp_path / "out", shard=f"{number}/3")
+        with pytest.raises(CollectionError, match=message):
+            make(tmp_path / "meshes", tmp_path / "out", GRIDS.model_copy(update={"rotations": 1}), shard=f"{number}/3")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_merged_folder_is_named_last(parts: list[Path], tmp_path: Path) -> None:
