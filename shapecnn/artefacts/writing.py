@@ -56,6 +56,8 @@ class Summary:
         failed: Number of shapes that could not be used.
         seconds: Duration of the run.
         failures: Path and error of each failed shape, in order of id; the error is one sentence.
+        removed: Number of shapes whose artefacts were removed, because the collection no longer has them or they cannot
+            be used any more.
     """
 
     written: int
@@ -63,6 +65,7 @@ class Summary:
     failed: int
     seconds: float
     failures: list[tuple[str, str]]
+    removed: int = 0
 
 
 def make_artefacts(
@@ -119,7 +122,7 @@ def make_artefacts(
         finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
         scratch = out / WORK
         try:
-            require_same_settings(out, finished, maker, part, command)
+            require_same_settings(out, finished, settings, part, command)
             previous = read_previous(out, finished, settings, intact)
         except (MismatchError, StoredDataError):
             if not overwrite:
@@ -166,6 +169,7 @@ def make_artefacts(
         failed,
         time.monotonic() - started,
         [failures[i] for i in sorted(failures)],
+        len({each.id for each in previous.values()} - {i for i, entry in entries.items() if entry.status == "ok"}),
     )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 import shapecnn
+from shapecnn.artefacts.imports.grids import open_binvox
 from shapecnn.artefacts.manifest import Entry, read_manifest
 from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.artefacts.writing import make_artefacts
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.shards import PART, Shard
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
@@ -22,7 +24,7 @@ from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.tables import table_bytes
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal
-from tests.solids import contents, write_ball, write_box
+from tests.solids import contents, write_box, write_two_classes
 
 VIEWS = ViewSettings(size=16, views=4)
 GRIDS = VoxelSettings(resolution=12, padding=1, rotations=2)
@@ -37,14 +39,9 @@ def make(collection: Path, out: Path, settings: ViewSettings | VoxelSettings = G
 @pytest.fixture(scope="module")
 def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes with splits, a copy, one mesh that fails, and ids that differ only in their extension."""
-    folder = tmp_path_factory.mktemp("collection") / "meshes"
-    for number in range(3):
-        write_box(folder / "box" / "train" / f"{number}.off", 1, 1, 1 + number)
-    shutil.copyfile(folder / "box" / "train" / "0.off", folder / "box" / "train" / "copy.off")
+    folder = write_two_classes(tmp_path_factory.mktemp("collection") / "meshes")
     write_box(folder / "box" / "test" / "same.stl", 3, 1, 1)
     write_box(folder / "box" / "test" / "same.ply", 1, 3, 1)
-    write_ball(folder / "ball" / "train" / "a.obj")
-    (folder / "ball" / "train" / "bad.off").write_bytes(b"OFF 3 1 0")
     return folder
 
 
@@ -76,7 +73,7 @@ def parts(made: dict[str, tuple[Path, list[Path]]], tmp_path: Path) -> list[Path
 def test_the_collection_is_one_that_tests_something(made: dict[str, tuple[Path, list[Path]]]) -> None:
     """Two ids that differ only in their extension are in two shards, where neither needs its extension."""
     whole, three = made["sheets"]
-    assert [entry.id for entry in read_manifest(whole) if entry.status == "failed"] == ["ball/train/bad.off"]
+    assert [entry.id for entry in read_manifest(whole) if entry.status == "failed"] == ["ball/test/bad.off"]
     assert {"box/test/same.ply.png", "box/test/same.stl.png"} <= set(contents(whole))
     assert ["box/test/same.png" in contents(part) for part in three].count(True) == 2
     assert all(read_manifest(part) for part in three)
@@ -94,7 +91,7 @@ def test_merged_parts_are_one_run(kind: str, made: dict[str, tuple[Path, list[Pa
         7,
     )
     ((path, error),) = merged.failures
-    assert path == "ball/train/bad.off"
+    assert path == "ball/test/bad.off"
     assert error == next(entry.error for entry in read_manifest(whole) if entry.status == "failed")
 
 
@@ -196,6 +193,36 @@ def test_an_unfinished_part_is_continued_as_its_own_shard_only(
     assert contents(part) == contents(made["grids"][1][0])
 
 
+def test_a_part_whose_update_was_interrupted_is_unfinished(meshes: Path, parts: list[Path], tmp_path: Path) -> None:
+    """Some of its files are new, others are not, so its hashes differ; but nothing is damaged."""
+    changed = shutil.copytree(meshes, tmp_path / "meshes")
+    for entry in open_artefacts(parts[0]).entries:
+        write_box(changed / entry.id, 5, 1, 2)
+    with pytest.raises(_StoppedError):
+        make(changed, parts[0], shard="1/3", progress=_stop)
+    with pytest.raises(UsageError, match="1 is unfinished: run the command that makes it again"):
+        shapecnn.merge(parts, tmp_path / "merged")
+    make(changed, parts[0], shard="1/3")
+    assert shapecnn.merge(parts, tmp_path / "merged").total == 7
+
+
+def test_an_unfinished_part_is_not_replaced(meshes: Path, parts: list[Path], tmp_path: Path) -> None:
+    """By merge, which is told to write there, or by data import, which has no option --shard."""
+    out = tmp_path / "out"
+    with pytest.raises(_StoppedError):
+        make(meshes, out, shard="1/3", progress=_stop)
+    before = contents(out)
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="out is a part itself: name the folder for the merged result last"):
+            shapecnn.merge(parts, out, overwrite=overwrite)
+    (tmp_path / "grids").mkdir()
+    shutil.copyfile(next(parts[0].rglob("*.binvox")), tmp_path / "grids" / "a.binvox")
+    items, maker = open_binvox(tmp_path / "grids")
+    with pytest.raises(MismatchError, match=r"origin is 'own' there and 'imported' here\). To keep the artefacts"):
+        make_artefacts(items, out, maker, command="shapecnn data import", workers=Workers(1))
+    assert contents(out) == before
+
+
 def test_an_interrupted_merge_publishes_nothing_and_continues(
     parts: list[Path], made: dict[str, tuple[Path, list[Path]]], tmp_path: Path
 ) -> None:
@@ -292,7 +319,7 @@ def test_other_settings_are_named(meshes: Path, parts: list[Path], tmp_path: Pat
 
 def test_another_layout_is_named(made: dict[str, tuple[Path, list[Path]]], tmp_path: Path) -> None:
     mixed = [made["sheets"][1][0], made["files"][1][1], made["files"][1][2]]
-    with pytest.raises(MismatchError, match=r"2 was made with --layout files and .*1 with --layout sheet"):
+    with pytest.raises(MismatchError, match=r"2 was made with --layout files, not with --layout sheet. The .*/1: make"):
         shapecnn.merge(mixed, tmp_path / "merged")
 
 
@@ -354,6 +381,9 @@ def test_the_merged_folder_is_named_last(parts: list[Path], tmp_path: Path) -> N
             shapecnn.merge(parts, out)
     with pytest.raises(UsageError, match="nothing to merge"):
         shapecnn.merge([], tmp_path / "merged")
+    for path in (parts[0], str(parts[0])):
+        with pytest.raises(UsageError, match=r"Name the parts in a list, such as .*1'"):
+            shapecnn.merge(path, tmp_path / "merged")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"There is no folder of artefacts at .*nowhere. Name the parts"):
         shapecnn.merge([*parts, tmp_path / "nowhere"], tmp_path / "merged")
 
