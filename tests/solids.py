@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,16 @@ def write_solids(folder: Path) -> Path:
     }
     for name, mesh in solids.items():
         write(folder / name, mesh)
+    return folder
+
+
+def write_two_classes(folder: Path) -> Path:
+    """Three boxes and a copy to train on, a ball to test, and a mesh that cannot be read."""
+    for number in range(3):
+        write_box(folder / "box" / "train" / f"{number}.off", 1, 1, 1 + number)
+    shutil.copyfile(folder / "box" / "train" / "0.off", folder / "box" / "train" / "copy.off")
+    write_ball(folder / "ball" / "test" / "1.obj")
+    (folder / "ball" / "test" / "bad.off").write_bytes(b"OFF 3 1 0")
     return folder
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from shapecnn.artefacts.manifest import REMEDY
 from shapecnn.artefacts.merging import merge_artefacts
-from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.meshes.shards import read_part, read_parts
+from shapecnn.meshes.parts import read_parts
+from shapecnn.meshes.shards import read_part, unfinished_shard
 from shapecnn.search.merging import merge_indexes
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.unfinished import WORK
 from shapecnn.workers.progress import Progress, no_progress
-
-_REMEDY = "Put it back from a copy, or run the command that made this part once more, with --overwrite."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Merged:
         failures: Path and error of each mesh that failed in its part, in order of id. For views and voxel grids, the
             path is the id.
         seconds: Duration of the merge in seconds.
+        removed: Number of shapes that the folder held before and that were removed, because they are in no part or
+            failed there. Zero if the folder was replaced as a whole.
     """
 
     kind: Literal["views", "voxels", "index"]
@@ -41,6 +43,7 @@ class Merged:
     total: int
     failures: list[tuple[str, str]]
     seconds: float
+    removed: int = 0
 
 
 def merge(
@@ -53,14 +56,16 @@ def merge(
 ) -> Merged:
     """Merge the artefacts or the indexes of all shards of a collection.
 
-    The merged folder has the same files, byte for byte, as one run on the whole collection. The order of the parts has
-    no effect, nor has a part that is given twice. The parts stay as they are.
+    The merged folder has the same files, byte for byte, as one run on the whole collection; an index has them if the
+    collection was at the same path. The order of the parts has no effect, nor has a part that is given twice. The parts
+    stay as they are.
 
     Args:
         parts: Folders that :func:`prepare` or :func:`update_index` made with ``shard``, at least one for each shard.
         out: Folder to write the merged artefacts or the merged index to.
         overwrite: Whether to replace results made with other settings, and files that shapecnn did not write.
-        progress: Callback that receives the number of finished shapes and the number of all shapes.
+        progress: Callback that receives the number of copied shapes and the number of all shapes; it is not called for
+            an index.
         command: Command line that error messages suggest for making ``out``.
 
     Returns:
@@ -83,11 +88,13 @@ def merge(
         9
     """
     started = time.monotonic()
+    if isinstance(parts, str | os.PathLike):
+        raise UsageError(f"Name the parts in a list, such as [{str(parts)!r}], not as one path.")
     folders = [*{Path(part).resolve(): Path(part) for part in parts}.values()]
     out = Path(out)
     _require_apart(folders, out)
     for folder in folders:
-        if kind_of(folder) is None and (folder / WORK).is_dir():
+        if (folder / WORK).is_dir():
             raise UsageError(f"{folder} is unfinished: run the command that makes it again, then merge again.")
         if kind_of(folder) != "index":
             require_kind(
@@ -95,27 +102,23 @@ def merge(
                 "artefacts",
                 "Name the parts, made by shapecnn render, voxelize or index with --shard, and last the merged folder.",
             )
-    described = read_parts(folders, _REMEDY)
+    described = read_parts(folders, REMEDY)
     shards = described[folders[0]].count
     if kind_of(folders[0]) == "index":
-        total, failures = merge_indexes(described, out, command=command, overwrite=overwrite, progress=progress)
-        return Merged("index", shards, len(folders), total, failures, time.monotonic() - started)
-    made = merge_artefacts(described, out, command=command, overwrite=overwrite, progress=progress)
-    kind = open_artefacts(out).settings["kind"]
+        total, removed, failures = merge_indexes(described, out, command=command, overwrite=overwrite)
+        return Merged("index", shards, len(folders), total, failures, time.monotonic() - started, removed)
+    kind, made = merge_artefacts(described, out, command=command, overwrite=overwrite, progress=progress)
     total = made.written + made.skipped
-    return Merged(kind, shards, len(folders), total, made.failures, time.monotonic() - started)
+    return Merged(kind, shards, len(folders), total, made.failures, time.monotonic() - started, made.removed)
 
 
 def _require_apart(folders: Sequence[Path], out: Path) -> None:
     """Raise UsageError if the merged folder is a part, or one of the two would be inside the other."""
     if not folders:
         raise UsageError("There is nothing to merge: name the folders that were made with --shard.")
-    if kind_of(out) is not None:
-        with contextlib.suppress(StoredDataError):  # a damaged folder is refused, or replaced, when it is written
-            if read_part(out, _REMEDY) is not None:
-                raise UsageError(
-                    f"{out} is a part itself: name the folder for the merged result last, after all parts."
-                )
+    with contextlib.suppress(StoredDataError):  # a damaged folder is refused, or replaced, when it is written
+        if unfinished_shard(out) or (kind_of(out) is not None and read_part(out, REMEDY) is not None):
+            raise UsageError(f"{out} is a part itself: name the folder for the merged result last, after all parts.")
     place = out.resolve()
     for folder in folders:
         if place.is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(place):

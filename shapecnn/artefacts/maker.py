@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from shapecnn.settings.base import Settings
-
 
 class BatchItem(Protocol):
     """One shape to convert to artefact files (views or voxel grids), given as a mesh, a set of pictures or a grid.
@@ -34,10 +32,6 @@ class Maker(Protocol[ItemT]):
 
     It is pickled and sent to the worker processes.
     """
-
-    @property
-    def settings(self) -> Settings:
-        """Settings of the views or voxel grids: all that affect a pixel of a view or a cell of a grid."""
 
     @property
     def measures(self) -> bool:

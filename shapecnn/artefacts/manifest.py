@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import CollectionError, visible
 from shapecnn.settings.networks import QuantityName
-from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.sealed import Sealed, open_sealed
 from shapecnn.storage.tables import read_table
 
 MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
@@ -115,7 +115,18 @@ def read_manifest(out: Path) -> list[Entry]:
     Raises:
         StoredDataError: The manifest or its stored hash is missing or damaged.
     """
-    sealed = open_sealed(out, REMEDY)
+    return read_entries(open_sealed(out, REMEDY))
+
+
+def read_entries(sealed: Sealed) -> list[Entry]:
+    """Read the manifest of an artefact folder whose hashes have been read; see :func:`read_manifest`.
+
+    Args:
+        sealed: The artefact folder.
+
+    Raises:
+        StoredDataError: The manifest or its stored hash is missing or damaged.
+    """
     content = sealed.read(MANIFEST)
     with sealed.validating(MANIFEST):
         return read_table(Entry, content)

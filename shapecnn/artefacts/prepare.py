@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.artefacts.maker import ArtefactData, Facts
-from shapecnn.artefacts.manifest import artefact_stems
-from shapecnn.artefacts.writing import Summary, make_artefacts
+from shapecnn.artefacts.writing import Summary, make_artefacts, require_distinct_files
 from shapecnn.meshes.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import Content, Mesh, read_mesh, ready
@@ -135,10 +134,10 @@ def prepare_collection(
         BusyError: Another process is writing to ``out``.
         MissingLibraryError: The renderer cannot be loaded.
     """
-    shapes = list_shapes(collection, labels=labels, say=say)
-    if shard is not None:
-        artefact_stems([shape.id for shape in shapes])  # names that clash are reported now, not when parts are merged
-    shapes, part = divide(shapes, shard)
+    listed = list_shapes(collection, labels=labels, say=say)
+    shapes, part = divide(listed, shard)
+    if part is not None:  # names that clash are reported now, not when parts are merged
+        require_distinct_files([shape.id for shape in listed], recipe.to_json(), out, part)
     return make_artefacts(
         shapes,
         out,

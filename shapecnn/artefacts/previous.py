@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecnn.artefacts.maker import Facts, Maker
+from shapecnn.artefacts.maker import Facts
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
-from shapecnn.meshes.shards import Part, read_part, require_same_shard
+from shapecnn.meshes.shards import SHARD, Part, read_part, require_same_shard
 from shapecnn.settings.base import differences, options
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings, require_same
 from shapecnn.storage.journal import read_journal
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK
-
-_SHARD = "shard"  # key in the header of the journal
 
 _OPTIONS = ({*ViewSettings.model_fields, *VoxelSettings.model_fields} | {"layout"}) - {"kind", "drawing", "filling"}
 """Names of the settings that can be given as command-line options."""
@@ -30,12 +28,14 @@ class PreviousArtefacts:
     """Reusable artefact files of one shape: an earlier run wrote them, and they have not changed since.
 
     Attributes:
+        id: Id that the shape had then.
         content: Key that identifies the content of the source file; see :func:`content_key`.
         files: Paths relative to the artefact folder, in the order of views or rotations.
         hashes: SHA-256 (hex) of each file.
         facts: What was recorded about the source file.
     """
 
+    id: str
     content: ContentKey
     files: tuple[str, ...]
     hashes: tuple[str, ...]
@@ -49,16 +49,18 @@ def journal_header(settings: Mapping[str, Any], part: Part | None) -> dict[str, 
         settings: Content of ``settings.json``.
         part: Shard that the command makes; None for a whole collection.
     """
-    return {**settings} if part is None else {**settings, _SHARD: str(part.shard)}
+    return {**settings} if part is None else {**settings, SHARD: str(part.shard)}
 
 
-def require_same_settings(out: Path, finished: bool, maker: Maker[Any], part: Part | None, command: str) -> None:
+def require_same_settings(
+    out: Path, finished: bool, settings: Mapping[str, Any], part: Part | None, command: str
+) -> None:
     """Raise MismatchError unless the artefacts in a folder were made with the settings of the current command.
 
     Args:
         out: The artefact folder.
         finished: Whether the folder contains complete artefacts. Incomplete artefacts are checked in any case.
-        maker: Object that makes the artefacts in the current command.
+        settings: Content of ``settings.json`` that the current command writes.
         part: Shard that the current command makes; None for a whole collection.
         command: Shell text of the current command; the error message quotes it.
 
@@ -66,21 +68,36 @@ def require_same_settings(out: Path, finished: bool, maker: Maker[Any], part: Pa
         MismatchError: The artefacts were made with other settings, or of another shard.
         StoredDataError: The stored settings are damaged.
     """
-    requested = maker.to_json()
     rebuild = f"To keep the artefacts in {out}, choose another output folder. To replace them: {command} --overwrite"
     published = read_part(out, rebuild) if finished else None
     headers = [journal_header(open_sealed(out, rebuild).json(SETTINGS), published)] if finished else []
     journal, _ = read_journal(out / WORK)
     for stored in [*headers, *([journal] if journal else [])]:
-        require_same_shard(part, stored.pop(_SHARD, None), str(out), rebuild)
-        stored_settings = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
-        advice = f"{_continue_advice(requested, stored)}{rebuild}"
-        require_same(maker.settings.to_json(), stored_settings, str(out), advice)
-        if stored.get("layout", requested.get("layout")) != requested.get("layout"):
-            raise MismatchError(
-                f"{out} was made with --layout {stored['layout']}, not with {requested['layout']} as requested. "
-                f"{advice}"
-            )
+        shard = stored.pop(SHARD, None)
+        require_same_stored(settings, stored, str(out), f"{_continue_advice(settings, stored)}{rebuild}")
+        require_same_shard(part, shard, str(out), rebuild)  # last: its advice has an option that data import lacks
+
+
+def require_same_stored(wanted: Mapping[str, Any], stored: Mapping[str, Any], where: str, remedy: str) -> None:
+    """Raise MismatchError unless two folders have artefacts of the same settings and the same layout of files.
+
+    Args:
+        wanted: Content of ``settings.json``, as it should be.
+        stored: Content of ``settings.json`` in the folder.
+        where: Name of the folder, with which the message begins.
+        remedy: Sentence that says what to do, with which the message ends.
+
+    Raises:
+        MismatchError: The settings or the layouts differ.
+    """
+    asked, found = (
+        {key: value for key, value in each.items() if key not in ("schema_version", "layout")}
+        for each in (wanted, stored)
+    )
+    require_same(asked, found, where, remedy)
+    layout, other = wanted.get("layout"), stored.get("layout", wanted.get("layout"))
+    if layout != other:
+        raise MismatchError(f"{where} was made with --layout {other}, not with --layout {layout}. {remedy}")
 
 
 def read_previous(
@@ -109,14 +126,15 @@ def read_previous(
                 files = tuple(artefact_files(settings, stem))
                 hashes = tuple(sums.get(name, "") for name in files)
                 facts = Facts(entry.note, entry.area, entry.volume)
-                previous[stem] = PreviousArtefacts(content_key(entry.id, entry.sha256), files, hashes, facts)
+                content = content_key(entry.id, entry.sha256)
+                previous[stem] = PreviousArtefacts(entry.id, content, files, hashes, facts)
     _, records = read_journal(out / WORK)
     try:
         for record in records:
             files, hashes = tuple(artefact_files(settings, record["stem"])), tuple(record["artefacts"])
             facts = Facts(record["note"], record.get("area"), record.get("volume"))  # earlier versions had only notes
             content = content_key(record["id"], record["sha256"])
-            previous[record["stem"]] = PreviousArtefacts(content, files, hashes, facts)
+            previous[record["stem"]] = PreviousArtefacts(record["id"], content, files, hashes, facts)
     except (KeyError, TypeError):
         raise StoredDataError(f"{out / WORK} was made by another version of shapecnn. {REMEDY}") from None
     return {stem: each for stem, each in previous.items() if each.hashes == tuple(map(intact.get, each.files))}

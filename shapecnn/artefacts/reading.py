@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, artefact_stems, read_manifest
+from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, artefact_stems, read_entries
 from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.settings.views_and_grids import input_settings, require_current
 from shapecnn.storage.checksums import SUMS
@@ -35,6 +35,7 @@ class Artefacts:
         folder: The artefact folder.
         settings: Content of ``settings.json``.
         entries: Rows of the manifest in order of id, without the failed shapes.
+        failed: Rows of the failed shapes, in order of id.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Artefacts:
     entries: tuple[Entry, ...]
     _stems: Mapping[str, str]
     _sealed: Sealed
+    failed: tuple[Entry, ...] = ()
 
     def __repr__(self) -> str:
         """Return a short description: the folder, the kind of artefacts and the number of shapes."""
@@ -190,12 +192,12 @@ def open_artefacts(folder: str | Path) -> Artefacts:
         "To make artefacts of meshes: shapecnn render COLLECTION OUT, or shapecnn voxelize COLLECTION OUT. To convert "
         "views or grids of other programs: shapecnn data import SRC OUT",
     )
-    entries = read_manifest(folder)
     sealed = open_sealed(folder, REMEDY)
+    entries = read_entries(sealed)
     settings = _settings(sealed)
     with sealed.validating(MANIFEST):
         stems = artefact_stems([entry.id for entry in entries])  # the ids of failed shapes affect the stems too
-    usable = sorted((entry for entry in entries if entry.status == "ok"), key=lambda entry: entry.id)
+    ordered = sorted(entries, key=lambda entry: entry.id)
     remedy = (
         f"Run the command that made it once more, which makes only the missing and damaged files: "
         f"{_command(folder, settings)} (with the same options)."
@@ -203,9 +205,10 @@ def open_artefacts(folder: str | Path) -> Artefacts:
     return Artefacts(
         folder,
         settings,
-        tuple(usable),
+        tuple(entry for entry in ordered if entry.status == "ok"),
         {entry.id: stem for entry, stem in zip(entries, stems, strict=True)},
         replace(sealed, remedy=remedy),
+        tuple(entry for entry in ordered if entry.status == "failed"),
     )
 
 

@@ -38,6 +38,12 @@ from shapecnn.workers import pool, threads
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
+Keeps = Callable[[ItemT, PreviousArtefacts], bool]
+
+
+def _always(_item: BatchItem, _previous: PreviousArtefacts) -> bool:
+    return True
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -50,6 +56,8 @@ class Summary:
         failed: Number of shapes that could not be used.
         seconds: Duration of the run.
         failures: Path and error of each failed shape, in order of id; the error is one sentence.
+        removed: Number of shapes whose artefacts were removed, because the collection no longer has them or they cannot
+            be used any more.
     """
 
     written: int
@@ -57,6 +65,7 @@ class Summary:
     failed: int
     seconds: float
     failures: list[tuple[str, str]]
+    removed: int = 0
 
 
 def make_artefacts(
@@ -66,6 +75,7 @@ def make_artefacts(
     *,
     command: str,
     part: Part | None = None,
+    keeps: Keeps[ItemT] = _always,
     overwrite: bool = False,
     workers: Workers | None = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -81,6 +91,8 @@ def make_artefacts(
         maker: Object that reads the source of a shape and makes its artefacts.
         command: Shell command that makes ``out``; error messages quote it.
         part: Shard of a collection that ``items`` are, which is recorded in ``out``; None for a whole collection.
+        keeps: Function that returns whether a shape may keep the artefacts that an earlier run made of the same source
+            file. By default, every shape may.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number, time limit and memory limit of the worker processes; None to work in threads of this process,
             if ``maker`` only copies files.
@@ -99,19 +111,18 @@ def make_artefacts(
     """
     started = time.monotonic()
     settings = maker.to_json()
-    stems = artefact_stems([item.id for item in items])
     require_own(SETTINGS, out, overwrite)
-    owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
+    stems = require_distinct_files([item.id for item in items], settings, out, part)
+    names = {name for stem in stems for name in artefact_files(settings, stem)}
     described = {PART: part.content()} if part is not None else {}
-    require_no_collisions(owners, (MANIFEST, *described, *KIND_FILES, SUMS, LOCK, *WORKS), out)
     with exclusive(out, overwrite):
         hashes = written_hashes(out)
         sealed_files = {MANIFEST, SETTINGS, SUMS} & hashes.keys()  # checked against their hashes when they are read
-        intact = require_unchanged(out, {*owners, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
+        intact = require_unchanged(out, {*names, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
         finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
         scratch = out / WORK
         try:
-            require_same_settings(out, finished, maker, part, command)
+            require_same_settings(out, finished, settings, part, command)
             previous = read_previous(out, finished, settings, intact)
         except (MismatchError, StoredDataError):
             if not overwrite:
@@ -119,7 +130,8 @@ def make_artefacts(
             remove_all_own(out)
             previous = {}
         tasks = (_Task(item, stem, maker, out, previous.get(stem)) for item, stem in zip(items, stems, strict=True))
-        make = partial(_make_item, {each.content: each for each in previous.values()})  # sent to each worker once
+        known = {each.content: each for each in previous.values()}
+        make = partial(_make_item, known, keeps)  # sent to each worker once
         entries: dict[str, Entry] = {}
         failures: dict[str, tuple[str, str]] = {}
         count = 0
@@ -157,7 +169,34 @@ def make_artefacts(
         failed,
         time.monotonic() - started,
         [failures[i] for i in sorted(failures)],
+        len({each.id for each in previous.values()} - {i for i, entry in entries.items() if entry.status == "ok"}),
     )
+
+
+def require_distinct_files(
+    ids: Sequence[str], settings: Mapping[str, Any], out: Path, part: Part | None = None
+) -> list[str]:
+    """Raise CollectionError if the artefact files of two shapes would overwrite each other, or a file of shapecnn.
+
+    Args:
+        ids: Ids of the shapes.
+        settings: Content of ``settings.json``.
+        out: The artefact folder, which may be missing.
+        part: Shard of a collection that ``out`` will hold; None for a whole collection.
+
+    Returns:
+        The stem of each shape; see :func:`artefact_stems`.
+
+    Raises:
+        CollectionError: Two files have the same name, or names that the file system of ``out`` does not distinguish.
+    """
+    stems = artefact_stems(ids)
+    owners = {
+        name: shape_id for shape_id, stem in zip(ids, stems, strict=True) for name in artefact_files(settings, stem)
+    }
+    described = () if part is None else (PART,)
+    require_no_collisions(owners, (MANIFEST, *described, *KIND_FILES, SUMS, LOCK, *WORKS), out)
+    return stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +227,18 @@ class _Result:
     facts: Facts = NO_FACTS
 
 
-def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) -> _Result:
+def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], keeps: Keeps[Any], task: _Task) -> _Result:
     """Make the artefacts of one shape in a worker process, unless they can be reused or copied."""
     sha = None
     try:
         sha, draw = task.maker.open(task.item)
         names = artefact_files(task.maker.to_json(), task.stem)
         content = content_key(task.item.id, sha)
-        if task.previous is not None and task.previous.content == content:
-            return _Result(sha, written=False, hashes=task.previous.hashes, facts=_facts(task, task.previous, draw))
+        own = task.previous
+        if own is not None and own.content == content and keeps(task.item, own):
+            return _Result(sha, written=False, hashes=own.hashes, facts=_facts(task, own, draw))
         same = previous.get(content)
-        if same is not None and _copy(same, names, task.out):
+        if same is not None and keeps(task.item, same) and _copy(same, names, task.out):
             return _Result(sha, written=True, hashes=same.hashes, facts=_facts(task, same, draw))
         contents, facts = draw()
         hashes = []

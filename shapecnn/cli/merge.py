@@ -30,9 +30,10 @@ from shapecnn.errors import counted
 def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bool, as_json: bool) -> None:
     """Merge each PART, which render, voxelize or index made with --shard, into OUT.
 
-    OUT gets the same files, byte for byte, as one run on the whole collection. The order of the parts has no effect, a
-    shard may be given twice, and the parts stay as they are. All shards must be there, made of one collection with the
-    same options. Running the same command again continues where an interrupted run stopped.
+    OUT gets the same files, byte for byte, as one run on the whole collection; for an index, if the collection was at
+    the same path. The order of the parts has no effect, a shard may be given twice, and the parts stay as they are. All
+    shards must be there, made of one collection with the same options. After an interruption, run the same command
+    again: it continues, and for an index it starts again, which takes little time.
 
     \b
     Examples:
@@ -40,6 +41,8 @@ def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bo
       shapecnn merge part-1 part-2 part-3 part-4 my-index
     """
     from shapecnn import merge
+    from shapecnn.artefacts.manifest import MANIFEST
+    from shapecnn.search.index import FAILURES
 
     with progress_bar("Merging") as progress:
         merged = merge(parts, out, overwrite=overwrite, progress=progress, command=command_line())
@@ -49,6 +52,7 @@ def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bo
         "shards": merged.shards,
         "parts": merged.parts,
         "total": merged.total,
+        "removed": merged.removed,
         "failed": len(merged.failures),
         "seconds": round(merged.seconds, 3),
         "failures": [{"path": path, "error": error} for path, error in merged.failures],
@@ -58,13 +62,13 @@ def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bo
         answer,
         as_json,
         [
-            f"{counted(merged.shards, 'shard')} merged, {len(merged.failures)} failed in {merged.seconds:.1f} s: "
-            f"{out} holds {what}{counted(merged.total, 'shape')}"
+            f"{counted(merged.shards, 'shard')} merged, {merged.removed} removed, {len(merged.failures)} failed in "
+            f"{merged.seconds:.1f} s: {out} holds {what}{counted(merged.total, 'shape')}"
         ],
     )
     report_failures(
         merged.failures,
         skip_errors,
-        record=out / ("failures.parquet" if merged.kind == "index" else "manifest.parquet"),
+        record=out / (FAILURES if merged.kind == "index" else MANIFEST),
         then=lambda: suggest_for_index(out) if merged.kind == "index" else suggest_for_artefacts(out),
     )

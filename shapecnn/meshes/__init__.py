@@ -3,7 +3,8 @@
 Input: paths and bytes. Output: :class:`Shape` (id, label, split) and :class:`Mesh` (upright, centred, radius 1), or a
 MeshError for a file that cannot be read. :mod:`collection` lists the shapes of a collection, :mod:`mesh` reads and
 checks one file, :mod:`readers` has the table of formats, :mod:`orientation` rotates a mesh to canonical axes,
-:mod:`simplification` reduces the number of faces, and :mod:`shards` divides a collection among several machines.
+:mod:`simplification` reduces the number of faces, :mod:`shards` divides a collection among several machines, and
+:mod:`parts` reads what they made.
 """
 
 from __future__ import annotations

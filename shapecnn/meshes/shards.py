@@ -3,16 +3,15 @@
 A hash of its id decides to which shard a shape belongs. So the shard of a shape does not depend on the other shapes, on
 the order of files, on the platform or on the version of Python. A folder that holds the result of one shard is called a
 part. It is an ordinary folder of artefacts or an ordinary index, with one more file, ``shard.json``, by which ``merge``
-knows which parts belong together and whether all of them are there.
+knows which parts belong together and whether all of them are there; see :mod:`parts`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -20,16 +19,18 @@ from typing import Self
 from pydantic import Field
 
 from shapecnn import __version__
-from shapecnn.errors import MismatchError, StoredDataError, UsageError, counted, quoted
+from shapecnn.errors import MismatchError, UsageError, quoted
 from shapecnn.meshes.collection import Shape
 from shapecnn.settings.base import Settings
+from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.reading import json_bytes
-from shapecnn.storage.sealed import open_sealed, printable
+from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.unfinished import WORK
 
 PART = "shard.json"
+SHARD = "shard"  # key of the shard in the header of the journal of an unfinished part
 
 _FORMAT = 1
-_MOST_RANGES = 100  # largest number of ranges of missing shards in a message
 _TEXT = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 
@@ -166,6 +167,17 @@ def read_part(folder: Path, remedy: str) -> Part | None:
     return part
 
 
+def unfinished_shard(folder: Path) -> str | None:
+    """Return the shard that an interrupted command has begun in a folder, such as ``2/8``; None if there is none.
+
+    Args:
+        folder: Any path.
+    """
+    _, header = next(scan_journal(folder / WORK), (0, {}))
+    shard: str | None = header.get(SHARD)
+    return shard
+
+
 def require_same_shard(asked: Part | None, stored: str | None, where: str, rebuild: str) -> None:
     """Raise MismatchError unless a folder holds the shard that a command makes.
 
@@ -188,113 +200,3 @@ def require_same_shard(asked: Part | None, stored: str | None, where: str, rebui
         )
     held = "a whole collection" if stored is None else f"shard {stored} of a collection"
     raise MismatchError(f"{where} holds {held}, not shard {wanted}. {rebuild}")
-
-
-def read_parts(folders: Iterable[Path], remedy: str) -> dict[Path, Part]:
-    """Read which shards folders hold, and check that they are all the shards of one collection.
-
-    Args:
-        folders: Folders of artefacts or of indexes, at least one. A shard may be there twice.
-        remedy: Sentence that ends error messages about damaged files, and says what to do.
-
-    Returns:
-        The description of each part, by folder, in the given order.
-
-    Raises:
-        UsageError: A folder was made without ``--shard``, or a shard is missing.
-        MismatchError: Two parts are of different divisions, collections or versions of shapecnn.
-        StoredDataError: ``shard.json`` of a part is damaged or of another version.
-    """
-    parts: dict[Path, Part] = {}
-    for folder in folders:
-        part = read_part(folder, remedy)
-        if part is None:
-            raise UsageError(
-                f"{folder} holds a whole collection, not a shard: name folders that were made with --shard."
-            )
-        parts[folder] = part
-    _require_complete(parts)
-    return parts
-
-
-def _require_complete(parts: Mapping[Path, Part]) -> None:
-    """Raise MismatchError or UsageError unless parts are all the shards of one collection."""
-    (first, one), *others = parts.items()
-    for folder, other in others:
-        if other.count != one.count:
-            raise MismatchError(
-                f"{folder} is shard {other.shard} and {first} is shard {one.shard}: merge parts of one division, with "
-                f"the same number of shards."
-            )
-        if other.version != one.version:
-            raise MismatchError(
-                f"{folder} was made by shapecnn {other.version} and {first} by shapecnn {one.version}: make all parts "
-                f"with one version."
-            )
-        if (other.shapes, other.collection) != (one.shapes, one.collection):
-            sizes = f"{counted(other.shapes, 'shape')} there and {one.shapes} in {first}"
-            detail = sizes if other.shapes != one.shapes else f"other ids, labels or splits than in {first}"
-            raise MismatchError(
-                f"{folder} was made of another collection ({detail}): run the commands of all shards again on the same "
-                f"collection."
-            )
-    missing = sorted({*range(1, one.count + 1)} - {part.number for part in parts.values()})
-    if missing:
-        raise UsageError(
-            f"{'Shard' if len(missing) == 1 else 'Shards'} {_ranges(missing)} of {one.count} "
-            f"{'is' if len(missing) == 1 else 'are'} missing: make {'it' if len(missing) == 1 else 'them'} with "
-            f"--shard {missing[0]}/{one.count}{'' if len(missing) == 1 else ' and so on'}, and merge again."
-        )
-
-
-def require_members(folder: Path, part: Part, ids: Iterable[str], remedy: str) -> None:
-    """Raise StoredDataError if a part holds a shape of another shard.
-
-    Args:
-        folder: Folder of the part.
-        part: Description of the part.
-        ids: Ids of all its shapes, failed ones included.
-        remedy: Sentence that says what to do, which ends the message.
-    """
-    stray = next((shape_id for shape_id in ids if not part.shard.holds(shape_id)), None)
-    if stray is not None:
-        raise StoredDataError(
-            f"{folder} holds {printable(stray)}, which does not belong to shard {part.shard}. {remedy}"
-        )
-
-
-def require_total(parts: Mapping[Path, Part], count: int) -> None:
-    """Raise StoredDataError unless the parts together hold as many shapes as their collection.
-
-    Args:
-        parts: The parts by folder, which :func:`read_parts` has checked.
-        count: Number of different shapes in the parts, failed ones included.
-    """
-    folder, part = next(iter(parts.items()))
-    if count != part.shapes:
-        raise StoredDataError(
-            f"The parts hold {counted(count, 'shape')}, but the collection of {folder} has {part.shapes}: run the "
-            f"commands of all shards again, with --overwrite."
-        )
-
-
-def different(shape_id: str, folder: Path, other: Path) -> MismatchError:
-    """Return the error for a shape whose content differs in two parts of the same shard."""
-    return MismatchError(
-        f"{folder} and {other} are the same shard, but hold different content for {printable(shape_id)}: leave out the "
-        f"one that is not current."
-    )
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Return ascending numbers as text for ``sbatch --array``.
-
-    Example:
-        >>> _ranges([2, 5, 6, 7])
-        '2,5-7'
-    """
-    runs = [[*run] for _, run in itertools.groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
-    spans = [(run[0][1], run[-1][1]) for run in runs]
-    texts = [str(low) if low == high else f"{low}-{high}" for low, high in spans]
-    more = len(texts) - _MOST_RANGES
-    return ",".join(texts[:_MOST_RANGES]) + (f" and {more} more ranges" if more > 0 else "")

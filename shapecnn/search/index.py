@@ -107,6 +107,7 @@ class Index:
             views, if no shape is indexed, or if the index is from an early version.
         placed: Coordinates of the shapes in a space adapted to the collection, in which the model compares shapes; None
             if the model compares features directly, or if the index is from an early version.
+        labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
     """
 
     record: ModelRecord
@@ -115,6 +116,7 @@ class Index:
     features: NDArray[np.float32]
     views: NDArray[np.float16] | None = None
     placed: Placed | None = None
+    labels: Labels = "auto"
 
 
 def read_index(folder: Path) -> Index:
@@ -215,7 +217,7 @@ def _read(folder: Path) -> Index:
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("stored features are not of unit length")
     shapes = _read_table(sealed, header)
-    return Index(record, header.engine, shapes, features, views, placed)
+    return Index(record, header.engine, shapes, features, views, placed, header.labels)
 
 
 def _descriptor_size(record: ModelRecord) -> int:
@@ -245,10 +247,8 @@ class IndexSettings(NamedTuple):
 
     Attributes:
         record: Record of the model that computes the features.
-        labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``. The features do not
-            depend on this setting.
-        shard: Shard of the collection that an unfinished index is of, such as ``2/8``; None for a whole collection,
-            and for a finished index, whose folder says it in a file of its own.
+        labels: Source of the labels and splits: ``auto``, ``folder`` or ``none``. The features do not depend on it.
+        shard: Shard that an unfinished index is of, such as ``2/8``; None for a whole collection or a finished index.
     """
 
     record: ModelRecord

@@ -19,7 +19,7 @@ def previous_index(
     folder: Path,
     record: ModelRecord,
     part: Part | None,
-    rebuild: str,
+    command: str,
     *,
     overwrite: bool = False,
     before: Callable[[], None] = lambda: None,
@@ -33,7 +33,7 @@ def previous_index(
         folder: Folder of the index. The caller has locked it.
         record: Record of the model with which the command makes the index.
         part: Shard of a collection that the command indexes; None for a whole collection.
-        rebuild: Sentence that ends error messages and says what to do.
+        command: Shell command that makes the index; error messages quote it.
         overwrite: Whether to replace such an index, and files that shapecnn did not write.
         before: Function that is called before an index is removed, and before a new one is begun; if it fails, the
             old index stays.
@@ -46,6 +46,7 @@ def previous_index(
         UsageError: The folder has files that shapecnn did not write.
         StoredDataError: The index is damaged or from another version.
     """
+    rebuild = f"To keep the index, name another folder. To replace the index: {command} --overwrite"
     ours = written_hashes(folder)
     others = {FAILURES} if part is None else {FAILURES, PART}
     require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | others, overwrite)

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
-from shapecnn.meshes.shards import Shard, divide
+from shapecnn.meshes.shards import SHARD, Shard, divide
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import compares_views
 from shapecnn.search.features import CollectionRows, compute_rows
-from shapecnn.search.index import FEATURES, HEADER, Failure, Index, IndexedShape
+from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
 from shapecnn.search.publication import place_rows, publish_index
@@ -104,9 +104,8 @@ def bring_up_to_date(
     views = compares_views(plan.model)
     engine = KeptEngine(plan.model, device, views=views)
     with exclusive(folder, overwrite):
-        rebuild = f"To keep the index, name another folder. To replace the index: {command} --overwrite"
-        old = previous_index(folder, plan.record, part, rebuild, overwrite=overwrite, before=engine.open_if_remote)
-        header = {**asdict(plan.record), "labels": plan.labels} | ({"shard": str(shard)} if shard else {})
+        old = previous_index(folder, plan.record, part, command, overwrite=overwrite, before=engine.open_if_remote)
+        header = {**asdict(plan.record), "labels": plan.labels} | ({SHARD: str(shard)} if shard else {})
         with open_journal(scratch, header) as note:
             stored, described = _stored_rows(old, scratch, views)
             journal = RowJournal(note, scratch)
@@ -115,7 +114,7 @@ def bring_up_to_date(
         rows = [result.rows[shape.id] for shape in listed]
         placed = place_rows(plan.model.comparison, rows, old, scratch)
         if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
-            open_sealed(folder, rebuild).check(FEATURES)
+            open_sealed(folder, REMEDY).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
         used = result.engine or described
         publish_index(folder, plan.record, plan.labels, used, listed, failures, rows, placed, part)

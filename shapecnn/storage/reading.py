@@ -21,6 +21,9 @@ from shapecnn.errors import StoredDataError, encodable
 _MOST_DIGITS = 1000
 
 
+TOO_MANY_OPEN = errno.EMFILE, errno.ENFILE
+"""Errors of the system that say nothing about the file that could not be opened."""
+
 LARGEST = 8 << 30  # largest size in bytes of a file that is read into memory
 
 
@@ -150,6 +153,21 @@ def map_stored(path: Path) -> bytes | mmap.mmap:
         if not os.fstat(file.fileno()).st_size:
             return b""  # the system cannot map an empty file
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def allow_open_files(count: int) -> None:
+    """Raise the limit of open files of this process to a number, or as far as the system permits.
+
+    Args:
+        count: Number of files that will be open at a time. A file stays open as long as it is mapped.
+    """
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def read_json(path: Path) -> Any:

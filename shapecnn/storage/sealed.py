@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from shapecnn.errors import StoredDataError, UsageError, visible
 from shapecnn.storage.checksums import SUMS, parse_sums
 from shapecnn.storage.publishing import publish, published
-from shapecnn.storage.reading import map_stored, parse_json, read_stored, sha256, sha256_of
+from shapecnn.storage.reading import TOO_MANY_OPEN, map_stored, parse_json, read_stored, sha256, sha256_of
 
 Content = TypeVar("Content")
 
@@ -141,6 +141,8 @@ class Sealed:
             content = read(published(self.folder, name))
             actual = digest(content)
         except OSError as error:
+            if error.errno in TOO_MANY_OPEN:
+                raise
             raise StoredDataError(f"{path} cannot be read ({error.strerror or error}). {self.remedy}") from None
         if actual != self.sums[name]:
             raise StoredDataError(f"{path} has changed since it was written (its hash differs). {self.remedy}")
@@ -179,6 +181,8 @@ def open_sealed(folder: Path, remedy: str) -> Sealed:
             f"{folder} has no file {SUMS}: it was lost, or an earlier version of shapecnn made the folder. {remedy}"
         ) from None
     except OSError as error:
+        if error.errno in TOO_MANY_OPEN:
+            raise
         raise StoredDataError(f"{folder / SUMS} cannot be read ({error.strerror or error}). {remedy}") from None
     except ValueError as error:
         raise StoredDataError(f"{folder / SUMS} is damaged ({error}). {remedy}") from None

@@ -5,22 +5,26 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import shapecnn
-from shapecnn.artefacts.manifest import read_manifest
+from shapecnn.artefacts.imports.grids import open_binvox
+from shapecnn.artefacts.manifest import Entry, read_manifest
 from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.artefacts.writing import make_artefacts
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.shards import PART, Shard
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive
+from shapecnn.storage.tables import table_bytes
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal
-from tests.solids import contents, write_ball, write_box
+from tests.solids import contents, write_box, write_two_classes
 
 VIEWS = ViewSettings(size=16, views=4)
 GRIDS = VoxelSettings(resolution=12, padding=1, rotations=2)
@@ -35,14 +39,9 @@ def make(collection: Path, out: Path, settings: ViewSettings | VoxelSettings = G
 @pytest.fixture(scope="module")
 def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two classes with splits, a copy, one mesh that fails, and ids that differ only in their extension."""
-    folder = tmp_path_factory.mktemp("collection") / "meshes"
-    for number in range(3):
-        write_box(folder / "box" / "train" / f"{number}.off", 1, 1, 1 + number)
-    shutil.copyfile(folder / "box" / "train" / "0.off", folder / "box" / "train" / "copy.off")
+    folder = write_two_classes(tmp_path_factory.mktemp("collection") / "meshes")
     write_box(folder / "box" / "test" / "same.stl", 3, 1, 1)
     write_box(folder / "box" / "test" / "same.ply", 1, 3, 1)
-    write_ball(folder / "ball" / "train" / "a.obj")
-    (folder / "ball" / "train" / "bad.off").write_bytes(b"OFF 3 1 0")
     return folder
 
 
@@ -74,7 +73,7 @@ def parts(made: dict[str, tuple[Path, list[Path]]], tmp_path: Path) -> list[Path
 def test_the_collection_is_one_that_tests_something(made: dict[str, tuple[Path, list[Path]]]) -> None:
     """Two ids that differ only in their extension are in two shards, where neither needs its extension."""
     whole, three = made["sheets"]
-    assert [entry.id for entry in read_manifest(whole) if entry.status == "failed"] == ["ball/train/bad.off"]
+    assert [entry.id for entry in read_manifest(whole) if entry.status == "failed"] == ["ball/test/bad.off"]
     assert {"box/test/same.ply.png", "box/test/same.stl.png"} <= set(contents(whole))
     assert ["box/test/same.png" in contents(part) for part in three].count(True) == 2
     assert all(read_manifest(part) for part in three)
@@ -92,7 +91,7 @@ def test_merged_parts_are_one_run(kind: str, made: dict[str, tuple[Path, list[Pa
         7,
     )
     ((path, error),) = merged.failures
-    assert path == "ball/train/bad.off"
+    assert path == "ball/test/bad.off"
     assert error == next(entry.error for entry in read_manifest(whole) if entry.status == "failed")
 
 
@@ -194,6 +193,36 @@ def test_an_unfinished_part_is_continued_as_its_own_shard_only(
     assert contents(part) == contents(made["grids"][1][0])
 
 
+def test_a_part_whose_update_was_interrupted_is_unfinished(meshes: Path, parts: list[Path], tmp_path: Path) -> None:
+    """Some of its files are new, others are not, so its hashes differ; but nothing is damaged."""
+    changed = shutil.copytree(meshes, tmp_path / "meshes")
+    for entry in open_artefacts(parts[0]).entries:
+        write_box(changed / entry.id, 5, 1, 2)
+    with pytest.raises(_StoppedError):
+        make(changed, parts[0], shard="1/3", progress=_stop)
+    with pytest.raises(UsageError, match="1 is unfinished: run the command that makes it again"):
+        shapecnn.merge(parts, tmp_path / "merged")
+    make(changed, parts[0], shard="1/3")
+    assert shapecnn.merge(parts, tmp_path / "merged").total == 7
+
+
+def test_an_unfinished_part_is_not_replaced(meshes: Path, parts: list[Path], tmp_path: Path) -> None:
+    """By merge, which is told to write there, or by data import, which has no option --shard."""
+    out = tmp_path / "out"
+    with pytest.raises(_StoppedError):
+        make(meshes, out, shard="1/3", progress=_stop)
+    before = contents(out)
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="out is a part itself: name the folder for the merged result last"):
+            shapecnn.merge(parts, out, overwrite=overwrite)
+    (tmp_path / "grids").mkdir()
+    shutil.copyfile(next(parts[0].rglob("*.binvox")), tmp_path / "grids" / "a.binvox")
+    items, maker = open_binvox(tmp_path / "grids")
+    with pytest.raises(MismatchError, match=r"origin is 'own' there and 'imported' here\). To keep the artefacts"):
+        make_artefacts(items, out, maker, command="shapecnn data import", workers=Workers(1))
+    assert contents(out) == before
+
+
 def test_an_interrupted_merge_publishes_nothing_and_continues(
     parts: list[Path], made: dict[str, tuple[Path, list[Path]]], tmp_path: Path
 ) -> None:
@@ -205,6 +234,46 @@ def test_an_interrupted_merge_publishes_nothing_and_continues(
         open_artefacts(merged)
     shapecnn.merge(parts, merged)
     assert contents(merged) == contents(made["grids"][0])
+
+
+def test_files_that_a_part_has_made_anew_replace_the_merged_ones(parts: list[Path], tmp_path: Path) -> None:
+    """Of the same mesh, another version of a library makes other bytes, or records other facts."""
+    shapecnn.merge(parts, tmp_path / "merged")
+    path = next(path for path in sorted(parts[0].rglob("*.binvox")))
+    path.write_bytes(path.read_bytes() + b"x")
+    entries = [replace(entry, note="new" if entry.error is None else None) for entry in read_manifest(parts[1])]
+    (parts[1] / "manifest.parquet").write_bytes(table_bytes(Entry, entries))
+    for part in parts[:2]:
+        reseal(part)
+    shapecnn.merge(parts, tmp_path / "merged")
+    shapecnn.merge(parts, tmp_path / "fresh")
+    assert contents(tmp_path / "merged") == contents(tmp_path / "fresh")
+    assert path.read_bytes() in contents(tmp_path / "merged").values()
+
+
+def test_a_shape_that_fails_in_its_part_fails_in_the_merged_folder(
+    meshes: Path, parts: list[Path], tmp_path: Path
+) -> None:
+    """Also if the merged folder holds its files, or those of a copy in another part."""
+    merged, copy = tmp_path / "merged", "box/train/copy.off"
+    shapecnn.merge(parts, merged)
+    number = next(number for number in range(1, COUNT + 1) if Shard(number, COUNT).holds(copy))
+    assert not Shard(number, COUNT).holds("box/train/0.off")
+    parts[number - 1] = make(meshes, tmp_path / "few", shard=f"{number}/{COUNT}", max_faces=1)
+    shapecnn.merge(parts, tmp_path / "fresh")
+    result = shapecnn.merge(parts, merged)
+    assert copy in [path for path, _ in result.failures]
+    assert contents(merged) == contents(tmp_path / "fresh")
+
+    def stop(done: int, _total: int | None) -> None:
+        if done == 5:  # the original, box/train/0.off, has been copied
+            raise _StoppedError
+
+    with pytest.raises(_StoppedError):
+        shapecnn.merge(parts, tmp_path / "stopped", progress=stop)
+    assert (tmp_path / "stopped" / "box" / "train" / "0_r00.binvox").exists()
+    shapecnn.merge(parts, tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(merged)
 
 
 def test_parts_stay_as_they_are_and_share_no_file(parts: list[Path], tmp_path: Path) -> None:
@@ -250,7 +319,7 @@ def test_other_settings_are_named(meshes: Path, parts: list[Path], tmp_path: Pat
 
 def test_another_layout_is_named(made: dict[str, tuple[Path, list[Path]]], tmp_path: Path) -> None:
     mixed = [made["sheets"][1][0], made["files"][1][1], made["files"][1][2]]
-    with pytest.raises(MismatchError, match=r"2 was made with --layout files and .*1 with --layout sheet"):
+    with pytest.raises(MismatchError, match=r"2 was made with --layout files, not with --layout sheet. The .*/1: make"):
         shapecnn.merge(mixed, tmp_path / "merged")
 
 
@@ -283,12 +352,24 @@ def test_a_shape_in_the_wrong_part_is_refused(parts: list[Path], tmp_path: Path)
         shapecnn.merge(parts, tmp_path / "merged")
 
 
-def test_clashing_names_are_reported_by_every_shard(tmp_path: Path) -> None:
-    for name in ("a.off", "a.ply", "a.off.obj"):
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a.off", "a.ply", "a.off.obj"), "would both be written to"),
+        (("c/x.off", "c/x.binvox/y.off", "d/u.off"), "into a folder of the same name: rename one"),
+        (
+            ("c/x.off", "d/u.off", "settings.json/u.off"),
+            "where shapecnn writes its own settings.json: rename the input",
+        ),
+    ],
+)
+def test_clashing_names_are_reported_by_every_shard(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    for name in names:
         write_box(tmp_path / "meshes" / name)
     for number in (1, 2, 3):
-        with pytest.raises(CollectionError, match="would both be written to"):
-            make(tmp_path / "meshes", tmp_path / "out", shard=f"{number}/3")
+        with pytest.raises(CollectionError, match=message):
+            make(tmp_path / "meshes", tmp_path / "out", GRIDS.model_copy(update={"rotations": 1}), shard=f"{number}/3")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_merged_folder_is_named_last(parts: list[Path], tmp_path: Path) -> None:
@@ -300,6 +381,9 @@ def test_the_merged_folder_is_named_last(parts: list[Path], tmp_path: Path) -> N
             shapecnn.merge(parts, out)
     with pytest.raises(UsageError, match="nothing to merge"):
         shapecnn.merge([], tmp_path / "merged")
+    for path in (parts[0], str(parts[0])):
+        with pytest.raises(UsageError, match=r"Name the parts in a list, such as .*1'"):
+            shapecnn.merge(path, tmp_path / "merged")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"There is no folder of artefacts at .*nowhere. Name the parts"):
         shapecnn.merge([*parts, tmp_path / "nowhere"], tmp_path / "merged")
 

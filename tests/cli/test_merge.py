@@ -54,6 +54,7 @@ def test_json_and_the_whole(meshes: Path, parts: list[Path], tmp_path: Path, com
         "shards": 2,
         "parts": 2,
         "total": 4,
+        "removed": 0,
         "failed": 1,
         "seconds": value["seconds"],
         "failures": [{"path": "lamp/train/bad.off", "error": "the file is empty"}],
@@ -66,9 +67,20 @@ def test_text_and_failures(parts: list[Path], tmp_path: Path, command: Command) 
     out = tmp_path / "merged"
     done = command("merge", *parts, out, "--skip-errors", "--failures", tmp_path / "failed.csv")
     assert done.status == 0
-    assert done.stdout.startswith("2 shards merged, 1 failed in ")
+    assert done.stdout.startswith("2 shards merged, 0 removed, 1 failed in ")
     assert done.stdout.endswith(f" s: {out} holds the grids of 4 shapes\n")
     assert (tmp_path / "failed.csv").read_text().splitlines()[1] == "lamp/train/bad.off,the file is empty,shapecnn"
+
+
+def test_what_the_folder_held_before_of_another_collection_is_counted(
+    parts: list[Path], tmp_path: Path, command: Command
+) -> None:
+    write_box(tmp_path / "others" / "box" / "train" / "a.off", 1, 1, 1)
+    write_box(tmp_path / "others" / "box" / "train" / "other.off", 1, 1, 1)
+    command("voxelize", tmp_path / "others", tmp_path / "merged", *SMALL)
+    done = command("merge", *parts, tmp_path / "merged", "--skip-errors", "--json")
+    assert (done.json("merge")["removed"], done.json("merge")["total"]) == (1, 4)
+    assert command("merge", *parts, tmp_path / "merged", "--skip-errors", "--json").json("merge")["removed"] == 0
 
 
 def test_errors_are_one_line_and_one_json_value(parts: list[Path], tmp_path: Path, command: Command) -> None:

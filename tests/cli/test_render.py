@@ -589,7 +589,7 @@ def test_another_layout_is_refused_too(meshes: Path, tmp_path: Path, command: Co
     command("render", meshes, tmp_path / "out", *SMALL)
     done = command("render", meshes, tmp_path / "out", *SMALL, "--layout", "files")
     assert done.status == 2
-    assert "made with --layout sheet, not with files as requested" in done.stderr
+    assert "made with --layout sheet, not with --layout files. Add --layout sheet" in done.stderr
     assert "Add --layout sheet to continue with the stored settings. To keep the artefacts in" in done.stderr
     assert "To replace them: shapecnn render" in done.stderr
 

@@ -48,6 +48,8 @@ def run(script: str, here: Path, **variables: str) -> None:
 
 
 def test_the_shell_loop(here: Path) -> None:
+    """Also of a collection with a mesh that cannot be read."""
+    (here / "meshes" / "class0" / "bad.off").write_bytes(b"")
     run(LOOP, here)
     shapecnn.prepare(here / "meshes", here / "once", shapecnn.ViewSettings(up="y"), workers=1)
     assert contents(here / "views") == contents(here / "once")

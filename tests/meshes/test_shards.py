@@ -1,4 +1,4 @@
-"""Shards of a collection: each shape is in exactly one, whatever the machine, and parts that do not fit are named."""
+"""Shards of a collection: each shape is in exactly one, whatever the machine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.errors import MismatchError, StoredDataError, UsageError
-from shapecnn.meshes import shards
+from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.meshes.collection import Shape
-from shapecnn.meshes.shards import PART, Part, Shard, divide, read_part, read_parts, require_members, require_total
+from shapecnn.meshes.shards import PART, Shard, divide, read_part
 from shapecnn.storage.publishing import publish
-
-COLLECTION = [
-    Shape(name, name.partition("/")[0], None, Path(name)) for name in ("a/1.off", "a/2.off", "b/1.off", "b/ü.off")
-]
-
-
-def write_part(folder: Path, shard: str, shapes: list[Shape] = COLLECTION, **changes: object) -> Path:
-    part = divide(shapes, Shard.parse(shard))[1]
-    assert part is not None
-    publish(folder, {PART: part.model_copy(update=changes).content()})
-    return folder
+from tests.meshes.shards import COLLECTION, write_part
 
 
 def test_parse() -> None:
@@ -115,8 +104,6 @@ def test_another_id_label_or_split_is_another_collection(change: dict[str, str])
 def test_a_folder_without_a_shard_has_no_part(tmp_path: Path) -> None:
     publish(tmp_path, {"settings.json": b"{}"})
     assert read_part(tmp_path, "") is None
-    with pytest.raises(UsageError, match="holds a whole collection, not a shard"):
-        read_parts([tmp_path], "")
 
 
 @pytest.mark.parametrize(
@@ -130,56 +117,3 @@ def test_a_damaged_description_is_refused(change: dict[str, object], tmp_path: P
         read_part(tmp_path, "")
     publish(tmp_path, {PART: json.dumps(described).encode()})
     assert read_part(tmp_path, "") is not None
-
-
-def test_parts_in_any_order_and_repeatedly_are_complete(tmp_path: Path) -> None:
-    folders = [write_part(tmp_path / name, f"{name[0]}/3") for name in ("3", "1", "2", "1b")]
-    assert [part.number for part in read_parts(folders, "").values()] == [3, 1, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("there", "message"),
-    [
-        ((1,), "Shards 2-9 of 9 are missing: make them with --shard 2/9 and so on, and merge again"),
-        ((1, 3, 4, 8), "Shards 2,5-7,9 of 9 are missing"),
-        ((1, 2, 3, 4, 5, 6, 7, 8), "Shard 9 of 9 is missing: make it with --shard 9/9, and merge again"),
-    ],
-)
-def test_missing_shards_are_named_as_sbatch_takes_them(there: tuple[int, ...], message: str, tmp_path: Path) -> None:
-    folders = [write_part(tmp_path / str(number), f"{number}/9") for number in there]
-    with pytest.raises(UsageError, match=message):
-        read_parts(folders, "")
-
-
-def test_a_long_list_of_missing_shards_is_cut() -> None:
-    text = shards._ranges(range(2, 405, 2))
-    assert text.startswith("2,4,6,")
-    assert text.endswith(",198,200 and 102 more ranges")
-
-
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        ({"shard": "2/3"}, "/other is shard 2/3 and .*/first is shard 1/2: merge parts of one division"),
-        ({"version": "9.9"}, r"/other was made by shapecnn 9.9 and .*/first by shapecnn \d"),
-        ({"shapes": COLLECTION[1:]}, r"/other was made of another collection \(3 shapes there and 4 in .*/first\)"),
-        ({"collection": "0" * 64}, r"/other .* another collection \(other ids, labels or splits than in .*/first\)"),
-    ],
-)
-def test_parts_that_do_not_belong_together_are_named(other: dict[str, str], message: str, tmp_path: Path) -> None:
-    first = write_part(tmp_path / "first", "1/2")
-    with pytest.raises(MismatchError, match=message):
-        read_parts([first, write_part(tmp_path / "other", **{"shard": "2/2", **other})], "")  # type: ignore[arg-type]
-
-
-def test_a_shape_of_another_shard_and_a_wrong_total_are_refused() -> None:
-    part = divide(COLLECTION, Shard(1, 2))[1]
-    assert isinstance(part, Part)
-    here, _ = divide(COLLECTION, Shard(1, 2))
-    stray = next(shape.id for shape in COLLECTION if shape not in here)
-    require_members(Path("p"), part, [shape.id for shape in here], "")
-    with pytest.raises(StoredDataError, match=f"p holds {stray}, which does not belong to shard 1/2"):
-        require_members(Path("p"), part, [stray], "")
-    require_total({Path("p"): part}, 4)
-    with pytest.raises(StoredDataError, match="The parts hold 3 shapes, but the collection of p has 4"):
-        require_total({Path("p"): part}, 3)

@@ -200,6 +200,20 @@ def test_it_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(blocks.place(queries), whole.place(queries), atol=1e-6)
 
 
+def test_neighbours_do_not_depend_on_the_rounding_of_another_machine() -> None:
+    """With other numbers of cores, BLAS sums in another order; here, the rounding errors are random."""
+    random = np.random.default_rng(0)
+    rows = space.scale_to_unit(random.normal(size=(60, 32)).astype(np.float32))
+    known = space.scale_to_unit(random.normal(size=(100, 32)).astype(np.float32))
+    near = known + random.normal(size=known.shape).astype(np.float32) * np.float32(1e-7)
+    known = np.concatenate([known, near, known[:20]])[random.permutation(220)]  # almost equal, and equal
+    exact = rows.astype(np.float64) @ known.T.astype(np.float64)
+    expected = np.sort(np.argsort(-exact.round(14), axis=1, kind="stable")[:, :5], axis=1)
+    for _ in range(5):
+        cosines = (exact + random.uniform(-3e-7, 3e-7, exact.shape)).astype(np.float32)
+        assert (space._nearest(cosines, rows, known, 5) == expected).all()
+
+
 def test_memory_does_not_grow_with_the_square_of_the_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(space, "_BLOCK", 1 << 18)
     known = features(3000, 8)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,20 @@ import pytest
 import shapecnn
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.labels import Labels
-from shapecnn.meshes.shards import PART, Shard
+from shapecnn.meshes.shards import PART, Shard, divide
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import merging, update
 from shapecnn.search.index import FAILURES, FEATURES, HEADER, read_failures, read_index
 from shapecnn.search.plan import IndexPlan
+from shapecnn.search.publication import publish_index
+from shapecnn.search.rows import FeatureRow, StoredRow
 from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.unfinished import WORK, claim, discard
 from shapecnn.workers.pool import Workers
 from tests.sealing import forge, reseal
-from tests.solids import contents, write_ball, write_box
+from tests.solids import contents, write_box, write_two_classes
 
 
 def index(
@@ -51,14 +56,7 @@ def one_core() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four meshes and a copy, and one that fails, in two splits."""
-    folder = tmp_path_factory.mktemp("collection") / "meshes"
-    for number in range(3):
-        write_box(folder / "box" / "train" / f"{number}.off", 1, 1, 1 + number)
-    shutil.copyfile(folder / "box" / "train" / "0.off", folder / "box" / "train" / "copy.off")
-    write_ball(folder / "ball" / "test" / "a.obj")
-    (folder / "ball" / "test" / "bad.off").write_bytes(b"OFF 3 1 0")
-    return folder
+    return write_two_classes(tmp_path_factory.mktemp("collection") / "meshes")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +108,7 @@ def test_merged_parts_of_a_run_are_one_run(meshes: Path, made: tuple[Path, list[
 
 def test_shards_without_shapes_and_with_failures_only(meshes: Path, voxels_run: Path, tmp_path: Path) -> None:
     few = tmp_path / "few"
-    for name in ("ball/test/a.obj", "ball/test/bad.off"):
+    for name in ("ball/test/1.obj", "ball/test/bad.off"):
         (few / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(meshes / name, few / name)
     index(few, tmp_path / "whole", voxels_run)
@@ -194,6 +192,87 @@ def test_an_interrupted_merge_publishes_nothing(
     assert contents(merged) == contents(made[0])
 
 
+def test_a_part_whose_update_was_interrupted_is_unfinished(
+    meshes: Path, voxels_run: Path, parts: list[Path], tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(update, "publish_index", _crash)
+        with pytest.raises(KeyboardInterrupt):
+            index(meshes, parts[0], voxels_run, "1/2")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="1 is unfinished: run the command that makes it again"):
+            shapecnn.merge(parts, tmp_path / "merged", overwrite=overwrite)
+
+
+def test_an_unfinished_part_is_not_replaced(meshes: Path, voxels_run: Path, parts: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(update, "publish_index", _crash)
+        with pytest.raises(KeyboardInterrupt):
+            index(meshes, out, voxels_run, "1/2")
+    before = contents(out)
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="out is a part itself"):
+            shapecnn.merge(parts, out, overwrite=overwrite)
+    assert contents(out) == before
+
+
+def test_features_that_change_after_they_were_checked_are_not_published(
+    parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place: their map changes, too."""
+    previous = merging.previous_index
+
+    def edit(*arguments: Any, **options: Any) -> Any:
+        path = parts[0] / FEATURES
+        with path.open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            last = file.read(1)
+            file.seek(-1, os.SEEK_END)
+            file.write(bytes([last[0] ^ 1]))
+        return previous(*arguments, **options)
+
+    monkeypatch.setattr(merging, "previous_index", edit)
+    with pytest.raises(StoredDataError, match=f"{parts[0] / FEATURES} has changed since it was written"):
+        shapecnn.merge(parts, tmp_path / "merged")
+    assert not {HEADER, FEATURES, FAILURES, SUMS} & set(contents(tmp_path / "merged"))
+
+
+def test_more_parts_than_the_process_may_have_files_open(made: tuple[Path, list[Path]], tmp_path: Path) -> None:
+    held = read_index(made[0])
+    shapes = [shape.source for shape in held.shapes]
+    count, parts = 40, []
+    for number in range(1, count + 1):
+        members, part = divide(shapes, Shard(number, count))
+        folder = tmp_path / "parts" / str(number)
+        rows = [i for i, shape in enumerate(shapes) if shape in members]
+        stored = [StoredRow(held.shapes[i].sha256, partial(FeatureRow, held.features[i], None)) for i in rows]
+        claim(folder / WORK)
+        few = [held.shapes[i] for i in rows]
+        publish_index(folder, held.record, held.labels, held.engine, few, [], stored, None, part)
+        discard(folder / WORK)
+        parts.append(folder)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = len(os.listdir("/dev/fd"))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 3, limits[1]))
+        merged = shapecnn.merge(parts, tmp_path / "merged")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (merged.total, merged.removed) == (len(shapes), 0)
+    assert (tmp_path / "merged" / FEATURES).read_bytes() == (made[0] / FEATURES).read_bytes()
+
+
+def test_what_the_index_of_another_collection_loses_is_counted(
+    meshes: Path, voxels_run: Path, parts: list[Path], made: tuple[Path, list[Path]], tmp_path: Path
+) -> None:
+    write_box(tmp_path / "others" / "box" / "train" / "0.off", 1, 2, 1)
+    write_box(tmp_path / "others" / "box" / "train" / "other.off", 1, 1, 2)
+    index(tmp_path / "others", tmp_path / "merged", voxels_run)
+    assert shapecnn.merge(parts, tmp_path / "merged").removed == 1
+    assert contents(tmp_path / "merged") == contents(made[0])
+
+
 def test_what_does_not_fit_is_named(meshes: Path, voxels_run: Path, parts: list[Path], tmp_path: Path) -> None:
     merged = tmp_path / "merged"
     with pytest.raises(UsageError, match="Shard 1 of 2 is missing"):
@@ -222,7 +301,10 @@ def test_another_model_is_named(meshes: Path, views_run: Path, parts: list[Path]
 def test_another_engine_is_named(parts: list[Path], tmp_path: Path) -> None:
     engine = {"engine": "torch 2.9.0", "precision": "bfloat16", "device": "cuda"}
     forge(parts[1], HEADER, lambda header: header | {"engine": engine})
-    message = "features of .*/2 were computed by torch 2.9.0 in bfloat16 on cuda and those of .*/1 by .* float32 on cpu"
+    precision = read_index(parts[0]).engine["precision"]  # bfloat16 on processors that compute in it
+    message = (
+        f"features of .*/2 were computed by torch 2.9.0 in bfloat16 on cuda and those of .*/1 by .* {precision} on cpu"
+    )
     with pytest.raises(MismatchError, match=message):
         shapecnn.merge(parts, tmp_path / "merged")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,27 @@ def test_what_cannot_be_read_is_told_with_the_reason(folder: Path, method: str) 
     assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (No such file or directory)."
     (folder / "a.json").mkdir()
     assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (the path is not a regular file)."
+
+
+def test_a_file_that_the_system_cannot_open_just_now_is_not_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The remedy for a damaged file is to make it again, which would discard finished work."""
+    sealed = open_sealed(folder, REMEDY)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "somewhere")
+
+    monkeypatch.setattr("shapecnn.storage.reading.os.open", fail)
+    uses: list[Callable[[], Any]] = [
+        lambda: sealed.read("b"),
+        lambda: sealed.map("b"),
+        lambda: sealed.check("b"),
+        lambda: open_sealed(folder, REMEDY),
+    ]
+    for use in uses:
+        with pytest.raises(OSError, match="Too many open files"):
+            use()
 
 
 def test_only_what_is_read_whole_has_a_largest_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
