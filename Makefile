@@ -12,7 +12,7 @@ PARALLEL := -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)') --di
 
 setup: $(VENV)/.done
 
-# Modules are compiled when they are first imported: most of these 5 GB never are, and all would take 40 s.
+# Modules are compiled when they are first imported: most of these 8 GB never are, and all would take 40 s.
 $(VENV)/.done: pyproject.toml constraints.txt scripts/system-libraries
 	@scripts/system-libraries
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

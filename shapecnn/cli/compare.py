@@ -97,4 +97,4 @@ def command(
     with stage("Writing the report"):
         write_comparison(out, comparison, overwrite, published=published)
     note(f"Wrote {out / 'report.html'}")
-    suggest_for_comparison(comparison)
+    suggest_for_comparison(comparison, *(() if protocol == "mvcnn" else ("--protocol", protocol)))

@@ -11,7 +11,7 @@ import click
 
 from shapecnn.cli.batch import SHOWN, emit_summary, report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
-from shapecnn.cli.free_paths import beside
+from shapecnn.cli.free_paths import free_artefacts
 from shapecnn.cli.next_steps import suggest, suggest_for_artefacts
 from shapecnn.cli.options import (
     command_line,
@@ -84,7 +84,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
         "seconds": round(time.perf_counter() - start, 3),
     }
     emit(report, as_json, [str(result.path)])
-    suggest("render", result.path, beside(result.path, "views"))
+    suggest("render", result.path, free_artefacts(result.path, "views"))
 
 
 @command.command("import", short_help="Import views or grids made by other programs.")

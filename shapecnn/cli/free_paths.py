@@ -57,6 +57,18 @@ def free_run(data: Path) -> str:
     return _free(beside(data, "run"), _is_new)
 
 
+def free_artefacts(path: Path, name: str) -> str:
+    """Return the path of a folder for artefacts, as :func:`beside`; a numbered one if that folder holds other files.
+
+    Args:
+        path: Collection beside which the artefacts stand.
+        name: ``views`` or ``grids``.
+    """
+    from shapecnn.storage.own import require_own
+
+    return _free(beside(path, name), lambda folder: _passes(require_own, "settings.json", folder))
+
+
 def free_index(data: Path) -> str:
     """Return the path of a folder beside ``data`` that does not exist or holds an index, which is then updated.
 

@@ -113,6 +113,6 @@ def _tables(rows: list[list[str]]) -> list[str]:
 
     if not is_drawn():
         return titled(rows)
-    costs = [place for place, title in enumerate(rows[0]) if title in COSTS]
-    figures = [place for place, title in enumerate(rows[0]) if title not in COSTS]
+    costs = [place for place, title in enumerate(rows[0]) if title in ("input", *COSTS)]
+    figures = [place for place, title in enumerate(rows[0]) if title not in ("input", *COSTS)]
     return [line for places in (figures, [0, *costs]) for line in titled([[row[k] for k in places] for row in rows])]

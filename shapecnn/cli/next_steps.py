@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import is_quiet, note
-from shapecnn.cli.free_paths import beside, free_file, free_index, free_report, free_run, may_be_written
+from shapecnn.cli.free_paths import free_artefacts, free_file, free_index, free_report, free_run, may_be_written
 from shapecnn.errors import ShapecnnError
 
 if TYPE_CHECKING:
@@ -125,25 +125,26 @@ def suggest_for_evaluation(model: str, report: Path | None) -> None:
         suggest_card(model, report)
 
 
-def suggest_for_comparison(comparison: Comparison) -> None:
+def suggest_for_comparison(comparison: Comparison, *options: str) -> None:
     """Suggest to evaluate the best run of a comparison with a report: on the test split, if its data have one.
 
     Args:
         comparison: Results of all models.
+        options: Further options of the evaluation, such as ``--protocol shapenets``.
     """
     runs = [one for one in comparison.measured if not one.contender.model.name.startswith("@")]
     if not runs or not is_wanted():
         return
     from shapecnn import open_artefacts
 
-    figure = comparison.measured[0].evaluation.headline_names[0]
-    best = max(runs, key=lambda one: one.figures[figure].value or 0.0).contender
+    names = comparison.measured[0].evaluation.headline_names
+    best = max(runs, key=lambda one: [one.figures[name].value or 0.0 for name in names]).contender
     data = best.artefacts.folder
     splits = {entry.split for entry in open_artefacts(data).entries}
     chosen = () if "test" in splits else ("--split", comparison.split)
     feature = () if best.feature == "penultimate" else ("--feature", best.feature)
     run = best.model.name
-    suggest("eval", run, "--data", data, *chosen, *feature, "--out", free_report(Path(run), "report"))
+    suggest("eval", run, "--data", data, *chosen, *feature, *options, "--out", free_report(Path(run), "report"))
 
 
 def suggest_card(run: str, report: Path) -> None:
@@ -226,7 +227,7 @@ def suggest_for(described: Description) -> None:
     """
     path = Path(described.path)
     if described.kind == "collection":
-        suggest("render", path, beside(path, "views"))
+        suggest("render", path, free_artefacts(path, "views"))
     elif described.kind == "artefacts":
         suggest_for_artefacts(path)
     elif described.kind == "run":

@@ -123,7 +123,8 @@ def command(
         for line in picture_lines(picture, way, columns()):
             click.echo(line, color=True)
         note(f"{mesh}: {counted(len(loaded.faces), 'face')}, {counted(settings.views, 'view')}")
-        suggest("view", mesh, free_file(f"{Path(mesh).stem}.gif"), *(() if up == "z" else ("--up", up)))
+        if (orientation, fit, renderer, limit.most) == ("upright", "sphere", "raster", None):  # a turn looks the same
+            suggest("view", mesh, free_file(f"{Path(mesh).stem}.gif"), *(() if up == "z" else ("--up", up)))
         return
     assert out is not None
     _write(out, picture, turns, seconds, overwrite)

@@ -116,6 +116,8 @@ class ImagenetSettings(PicturedSettings):
             raise ValueError(
                 f"pooling upright needs orientation auto, 24 views and {_LITE1} with ImageNet weights; use pooling mean"
             )
+        if self.scorer != (_SCORER if self.pooling == "upright" else None):
+            raise ValueError("scorer is a version number, which cannot be set; leave it out")
         return self
 
     @property

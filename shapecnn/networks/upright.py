@@ -94,8 +94,8 @@ def outline(views: Tensor) -> Tensor:
     Returns:
         (N, 13) float: height of the centroid within the outline; width of its base, of its head, and their difference
         relative to their sum; how far the picture, and the outline, differ from their mirror images, and the picture
-        from itself upside down; area, height, width, and height relative to width; heights of the centroids of the
-        outline and of its light in the picture.
+        from itself upside down; area, height, width, and height relative to width; height of the centroid of the
+        outline in the picture, and the same weighted by brightness.
     """
     picture = nn.functional.adaptive_avg_pool2d(views.float()[:, None] / 255, _GRID)[:, 0]
     covered = (picture < 1 - 1e-3).float()

@@ -24,8 +24,8 @@ from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
-COSTS = ("input", "parameters", "training", "ms a shape")
-"""Titles of the columns that describe a rung, its cost among them; the other columns are results."""
+COSTS = ("parameters", "training", "ms a shape")
+"""Titles of the columns that say what a rung costs."""
 
 _WEIGHTS = 40  # largest number of filters of a layer whose weights are shown
 
@@ -96,8 +96,7 @@ def lines(ladder: Ladder, table: Table = aligned) -> list[str]:
 
 def headings(ladder: Ladder) -> list[str]:
     """Return the headings of the results table; where classes are unbalanced, means over classes stand first."""
-    what, *costs = COSTS
-    return ["rung", what, *map(figure_title, ladder.figure_names), *costs]
+    return ["rung", "input", *map(figure_title, ladder.figure_names), *COSTS]
 
 
 def table_rows(ladder: Ladder) -> list[list[str]]:

@@ -22,7 +22,7 @@ _SMALL = 210, 130  # width and height of the small plot of a rung, in pixels
 
 
 def ladder_curves(comparison: Comparison, form: Form = "svg") -> bytes:
-    """Plot the precision–recall curves of all rungs, and beside them the published curves on another data set.
+    """Plot the precision–recall curves of all rungs, and below them the published curves on another data set.
 
     Args:
         comparison: Results of the rungs.
@@ -97,13 +97,13 @@ def small_chart(one: Measured) -> Chart | None:
 
 
 def _curves(ranked: Sequence[Measured]) -> list[Curve]:
-    """Return the curves of the rungs that have one; rungs that compare shapes by the same features share a curve."""
-    names: dict[tuple[float, ...], list[str]] = {}
+    """Return the curves of the rungs that have one; rungs with the same results share a curve."""
+    names: dict[tuple[float, tuple[float, ...]], list[str]] = {}
     for one in ranked:
         retrieval = one.evaluation.retrieval
         if retrieval is not None and retrieval.pr11 is not None:
-            names.setdefault(tuple(retrieval.pr11), [f"{_mean_precision(one):.3f} "]).append(one.name)
-    return [Curve(" ".join([mean, " = ".join(rungs)]), precision) for precision, (mean, *rungs) in names.items()]
+            names.setdefault((_mean_precision(one), tuple(retrieval.pr11)), []).append(one.name)
+    return [Curve(f"{mean:.3f}  {' = '.join(rungs)}", curve) for (mean, curve), rungs in names.items()]
 
 
 def _mean_precision(one: Measured) -> float:

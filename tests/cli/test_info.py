@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -183,6 +184,8 @@ def test_a_report_is_described_by_its_figures(world: Path, command: Command) -> 
     assert facts["figures"]["accuracy"] == evaluation.classification.accuracy
     assert facts["page"] == str(Path("report/report.html"))
     assert "R2" not in facts["figures"]  # not measured
+    assert facts["intervals"]["accuracy"] == list(evaluation.intervals["accuracy"] or ())
+    assert re.search(r"accuracy \d+\.\d% \(95 %: \d+\.\d% to \d+\.\d%\)", command("info", "report").stdout)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "empty", "none", "none.off", "a.png"])

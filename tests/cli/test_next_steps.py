@@ -82,6 +82,20 @@ def test_info_leads_on_from_each_kind(world: Path, command: Command) -> None:
 
 
 @pytest.mark.usefixtures("terminal")
+def test_view_advises_no_turn_that_would_look_otherwise(world: Path, command: Command) -> None:
+    done = command("view", "meshes/round/test/2.off", "--terminal", "blocks", "--max-faces", "100", "--simplify")
+    assert done.status == 0, done.stderr
+    assert "Next:" not in done.stderr
+
+
+@pytest.mark.usefixtures("terminal")
+def test_views_of_others_are_not_advised_to_be_replaced(world: Path, command: Command) -> None:
+    Path("meshes-views").mkdir()
+    Path("meshes-views/mine.txt").write_text("mine")
+    assert following(command("info", "meshes").stderr) == ["render", "meshes", "meshes-views-2"]
+
+
+@pytest.mark.usefixtures("terminal")
 def test_eval_leads_to_the_report_and_then_to_the_card(world: Path, command: Command) -> None:
     typed = ["eval", "run", "--data", "views", "--task", "retrieval", "--device", "cpu"]
     words = following(command(*typed).stderr)
@@ -125,6 +139,8 @@ FIRST = {
     "compare": (["compare", "run", "@imagenet", "--data", "views", "--out", "both", "--set", "views=12",
                  "--set", "size=32"], ["eval", "run", "--data", "views", "--out", "run-report"]),
     "verify": (["verify", "run", "views"], ["info", "run"]),
+    "view": (["view", "meshes/box/test/2.off", "--terminal", "blocks", "--up", "y"],
+             ["view", "meshes/box/test/2.off", "2.gif", "--up", "y"]),
     "metric": (["metric", "run", "--data", "views", "--size", "2"],
                ["compare", "run", "run:metric", "--data", "views", "--out", "run-comparison"]),
     "audit": (["audit", "views", "--model", "run", "--threshold", "0.01"],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from importlib import resources
+
 import numpy as np
 import pytest
 import torch
@@ -42,26 +45,27 @@ def test_poses_are_weighted_by_the_softmax_of_their_scores() -> None:
 
 
 def test_an_outline_is_measured_with_its_bottom_at_the_bottom() -> None:
-    """A right triangle that stands on a side of half the picture, and the same upside down."""
+    """A grey triangle, half as wide as high, that stands on a side, and the same upside down."""
     rows, columns = np.mgrid[:224, :224]
-    triangle = np.where((rows >= 56) & (rows < 168) & (columns >= 56) & (columns < rows), 0, 255).astype(np.uint8)
+    inside = (rows >= 56) & (rows < 168) & (abs(columns - 111.5) < (rows - 56) / 4)
+    triangle = np.where(inside, 128, 255).astype(np.uint8)
     standing, hanging = outline(torch.from_numpy(np.stack([triangle, triangle[::-1]]))).numpy()
-    low, base, head, taper, mirror, mirrored_outline, upside_down, area, height, width, ratio, centroid, _ = standing
-    assert low == pytest.approx(1 / 3, abs=0.03)  # the centroid of a triangle
-    assert base == pytest.approx(0.5 * 0.93, abs=0.03)
-    assert head == pytest.approx(0.5 * 0.08, abs=0.03)
-    assert taper == pytest.approx((base - head) / (base + head), abs=1e-5)
-    assert area == pytest.approx(1 / 8, abs=0.01)
-    assert (height, width, ratio) == (
-        pytest.approx(1, abs=0.05),
-        pytest.approx(1, abs=0.05),
-        pytest.approx(1, abs=0.05),
+    low, base, head, taper, mirror, mirrored_outline, upside_down, area, height, width, ratio, centroid, light = (
+        standing
     )
+    assert low == pytest.approx(1 / 3, abs=0.03)  # the centroid of a triangle
+    assert base == pytest.approx(0.25 * 0.93, abs=0.03)
+    assert head == pytest.approx(0.25 * 0.08, abs=0.03)
+    assert taper == pytest.approx((base - head) / (base + head), abs=1e-5)
+    assert (mirror, mirrored_outline) == pytest.approx((0, 0), abs=0.02)
+    assert upside_down > 0.3
+    assert area == pytest.approx(1 / 16, abs=0.015)
+    assert (height, width) == pytest.approx((1, 0.5), abs=0.06)
+    assert ratio == pytest.approx(height / width, abs=1e-5)
     assert centroid == pytest.approx(-1 / 6, abs=0.03)
-    assert mirror == pytest.approx(mirrored_outline, abs=0.05)
-    assert upside_down > 0.5
+    assert light == pytest.approx(128 / 255 * centroid, abs=0.03)
     assert hanging[0] == pytest.approx(2 / 3, abs=0.03)
-    assert (hanging[1], hanging[2], hanging[3]) == pytest.approx((head, base, -taper), abs=1e-5)
+    assert tuple(hanging[1:4]) == pytest.approx((head, base, -taper), abs=1e-5)
 
 
 def test_a_picture_without_a_shape_has_an_outline_of_numbers() -> None:
@@ -111,3 +115,19 @@ def test_it_is_the_default_where_it_fits_and_refused_elsewhere() -> None:
     for wrong in ({}, {"orientation": "auto", "views": 20}, {"orientation": "auto", "backbone": "dinov2-s"}):
         with pytest.raises(UsageError, match="pooling upright needs orientation auto, 24 views"):
             ImagenetSettings.from_options(pooling="upright", **wrong)
+
+
+def test_a_new_scorer_has_a_new_version() -> None:
+    """Converted networks are kept under the version, and indexes record it: raise it when another scorer is fitted."""
+    model = UntrainedModel.of(orientation="auto")
+    scorer = resources.files("shapecnn.networks").joinpath("upright.safetensors").read_bytes()
+    assert isinstance(model.settings, ImagenetSettings)
+    known = {2: "25f17c70a1094905c08c1a3bc947a5d7739eb3f9b0b711631a618442e88d2b35"}
+    assert known.get(model.settings.scorer or 0) == hashlib.sha256(scorer).hexdigest()
+    assert model.network.identity.endswith("upright 2")
+
+
+@pytest.mark.parametrize("wrong", [{"orientation": "auto", "scorer": None}, {"scorer": 2}])
+def test_nobody_sets_the_version(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="scorer is a version number"):
+        ImagenetSettings.from_options(**wrong)
