@@ -187,13 +187,13 @@ def figures(data: Data, scores: Scores, keys: Iterable[tuple[int, int]]) -> Figu
         right[seed, val] = (scores[seed, fold].argmax(dim=1) == data.labels[val]).numpy()
         precision[seed, val] = [np.nan if each is None else each for each in retrieval.average_precisions]
         for balanced, plain_name, values in zip(MACRO, ("accuracy", "mAP"), (right, precision), strict=True):
-            groups = by_class(values[seed, val], data.labels[val])
+            groups = grouped(values[seed, val], data.labels[val])
             folds[balanced].append(float(np.mean([group.mean() for group in groups])))
             folds[plain_name].append(float(np.concatenate(groups).mean()))
     return Figures(right, precision, folds)
 
 
-def by_class(values: np.ndarray, labels: Tensor) -> list[np.ndarray]:
+def grouped(values: np.ndarray, labels: Tensor) -> list[np.ndarray]:
     """The values of the shapes of each class that has any, without nan."""
     known = np.isfinite(values)
     return [values[known & (labels == label).numpy()] for label in labels[torch.from_numpy(known)].unique()]
@@ -215,7 +215,7 @@ def compared(data: Data, name: str, scores: Scores, against: str, baseline: Scor
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # a shape alone in its class in all folds
                 gains = np.nanmean(first - second, axis=0)
-            groups = by_class(gains, data.labels)
+            groups = grouped(gains, data.labels)
             equal = np.full(len(groups), 1 / len(groups))
             gain = float(np.mean([group.mean() for group in groups]))
             row[balanced] |= {"gain": gain, "interval": class_means_interval(groups, equal)}

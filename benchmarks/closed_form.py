@@ -75,21 +75,21 @@ def gain(first: list[NDArray[np.float64]], second: list[NDArray[np.float64]], la
     return [by_class(differences, labels), *class_means_interval(groups, np.full(len(groups), 1 / len(groups)))]
 
 
-def batches(trained: Run, artefacts: Artefacts, entries: Sequence[Entry]) -> Iterator[Tensor]:
+def batches(model: Run, artefacts: Artefacts, entries: Sequence[Entry]) -> Iterator[Tensor]:
     """The inputs of shapes, in batches of :data:`BATCH`."""
     for first in range(0, len(entries), BATCH):
-        some = [trained.input.read(artefacts, entry) for entry in entries[first : first + BATCH]]
+        some = [model.input.read(artefacts, entry) for entry in entries[first : first + BATCH]]
         yield torch.from_numpy(np.stack(some))
 
 
 def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     """The three ways, on one trained network."""
-    trained, artefacts = open_run(run), open_artefacts(data)
-    entries = [trained.split(artefacts, "train"), trained.split(artefacts, "val")]
-    assert trained.head is not None
-    classes = trained.head.classes
+    model, artefacts = open_run(run), open_artefacts(data)
+    entries = [model.split(artefacts, "train"), model.split(artefacts, "val")]
+    assert model.head is not None
+    classes = model.head.classes
     labels = [np.array([classes.index(str(entry.label)) for entry in each]) for each in entries]
-    networks = [trained.network.build(), trained.network.build()]
+    networks = [model.network.build(), model.network.build()]
     assert networks[1].profile is not None
     start = len(networks[1].parts) - networks[1].profile.replaces  # the parts before are the same in both
     networks[1].shorten()
@@ -98,7 +98,7 @@ def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     with torch.inference_mode():
         for each in entries:
             rows: list[list[Tensor]] = [[], [], []]
-            for grids in batches(trained, artefacts, each):
+            for grids in batches(model, artefacts, each):
                 maps = networks[0].stem(grids, stop=start)
                 outputs = [network(maps, start) for network in networks]
                 for row, found in zip(rows, (outputs[0][0], outputs[0][1], outputs[1][1]), strict=True):
@@ -114,32 +114,36 @@ def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     return judged
 
 
+def trained(config: str, data: Path, run: Path, seed: int, change: dict[str, Any] | None = None) -> Path:
+    """A run of the stages of gradient descent alone, each with a change; trained now unless it is there."""
+    if not (run / "model.json").exists():
+        stages = [
+            stage.model_dump(exclude_defaults=True) | {"kind": "gradient"} | (change or {})
+            for stage in load_experiment(config).stages
+            if isinstance(stage, GradientStage)
+        ]
+        sets = ("--set", f"stages={json.dumps(stages)}", "--set", f"seed={seed}")
+        shapecnn("train", config, "--data", data, "--out", run, *sets)
+    return run
+
+
 def measure(config: str, data: Path, work: Path, seeds: int) -> dict[str, Any]:
     """One config."""
     experiment = load_experiment(config)
-    descents = [
-        stage.model_dump(exclude_defaults=True) | {"kind": "gradient"}
-        for stage in experiment.stages
-        if isinstance(stage, GradientStage)
-    ]
     (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
     judged = []
     for seed in range(seeds):
-        run = work / f"{config}-{seed}"
-        if not (run / "model.json").exists():
-            sets = ("--set", f"stages={json.dumps(descents)}", "--set", f"seed={seed}")
-            shapecnn("train", config, "--data", data, "--out", run, *sets)
-        judged.append(judge(run, data, lda))
+        judged.append(judge(trained(config, data, work / f"{config}-{seed}", seed), data, lda))
         print(config, seed, [one.figures() for one in judged[-1]], flush=True)
     rows = []
     for number, way in enumerate(WAYS):
         folds = [one[number].figures() for one in judged]
         rows.append({"way": way, "seeds": folds, "summary": summarize(folds, FIGURES)})
-    shipped, trained = ([one[number] for one in judged] for number in (2, 0))
+    shipped, plain = ([one[number] for one in judged] for number in (2, 0))
     labels = judged[0][0].labels
     gains = {
-        "mean_class_accuracy": gain([one.right for one in shipped], [one.right for one in trained], labels),
-        "mAP_macro": gain([one.precision for one in shipped], [one.precision for one in trained], labels),
+        "mean_class_accuracy": gain([one.right for one in shipped], [one.right for one in plain], labels),
+        "mAP_macro": gain([one.precision for one in shipped], [one.precision for one in plain], labels),
     }
     return {"config_hash": experiment.digest(), "shapes": len(labels), "rows": rows, "gains": gains}
 

@@ -99,8 +99,8 @@ def depth(mesh: Mesh, _: np.random.Generator) -> Pictures:
     for eye in cameras(12).eyes:
         rays = scene.create_rays_pinhole(np.rad2deg(FIELD_OF_VIEW), [0.0, 0.0, 0.0], eye, [0.0, 0.0, 1.0], SIZE, SIZE)
         distance = scene.cast_rays(rays)["t_hit"].numpy()[::-1, ::-1]  # its pictures are turned by 180°
-        nearness = np.clip((distance - DISTANCE + 1) / 2, 0, 1)
-        pictures.append(np.where(np.isfinite(distance), 25 + 175 * nearness, 255).astype(np.uint8))
+        farness = np.clip((distance - DISTANCE + 1) / 2, 0, 1)
+        pictures.append(np.where(np.isfinite(distance), 25 + 175 * farness, 255).astype(np.uint8))
     return np.stack(pictures)
 
 
