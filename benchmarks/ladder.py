@@ -2,8 +2,8 @@
 
     python benchmarks/ladder.py --work ladder-psb --json results/ladder.json
 
-An interrupted run continues where it stopped if --work names a folder; the time is that of all runs together. The plot
-is written to docs/pictures/ladder.png.
+An interrupted run continues where it stopped if --work names a folder; the time is that of all runs together.
+``make pictures`` draws the curves of the results.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measure import ROOT, arguments, save, shapecnn, table, use_cores
-from PIL import Image
+from measure import arguments, save, shapecnn, table, use_cores
 
 FIGURES = ("mean_class_accuracy", "mAP_macro", "accuracy", "mAP", "NN")
 
@@ -38,10 +37,6 @@ def main() -> None:
                 seconds += time.perf_counter() - started
                 out.mkdir(parents=True, exist_ok=True)
                 clock.write_text(json.dumps({"seconds": seconds, "finished": finished}))
-        if options.json:
-            with Image.open(out / "report" / "pr.png") as plot:  # 256 colours take a third of the bytes
-                small = plot.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            small.save(ROOT / "docs" / "pictures" / "ladder.png", optimize=True)
     rows = [
         {
             **rung,

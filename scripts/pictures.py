@@ -4,12 +4,13 @@
 
 The names are those of the files in docs/pictures without ``.png``; by default all are drawn. They show what
 ``shapecnn demo`` makes. It runs first, unless ``--demo`` names the folder of one that has ended. Chromium takes the
-pictures of pages. ``ladder.png`` is not drawn here, because it shows a measurement: ``make ladder-psb`` draws it.
+pictures of pages. ``ladder.png`` shows the results of ``make ladder-psb``, from results/ladder.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -19,16 +20,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 import shapecnn
+from shapecnn.report.figures import describe, drawing, heading
+from shapecnn.report.ladder_curves import draw_curves, shared_curves
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 800  # pixels: about what GitHub shows without scaling, and two full rows of views on the page of serve
 PER_CLASS = 11  # shapes: few, so that a demo takes a minute; the mug that it then searches with shows its handle
+THUMBNAIL = 138, 157  # pixels to the right and down of a point that the box with its thumbnail covers
 PATIENCE = 600_000  # milliseconds: WebGL without a GPU is slow
 BROWSER_OPTIONS = [
     *("--no-sandbox", "--hide-scrollbars", "--disable-gpu"),
@@ -106,8 +111,8 @@ def serve(demo: Path, target: Path) -> None:
 
 
 def serve_map(demo: Path, target: Path) -> None:
-    """The map of ``serve``, with the pointer on the lowest guitar."""
-    with served(demo) as address, browsing(height=640) as page:
+    """The map of ``serve``, with the pointer on the guitar whose thumbnail covers the fewest points."""
+    with served(demo) as address, browsing(height=680) as page:
         page.goto(f"{address}#map")
         page.wait_for_selector("html[data-ready]")
         wait_until(page, "document.getElementById('map-note').textContent !== ''")
@@ -119,18 +124,33 @@ def serve_map(demo: Path, target: Path) -> None:
         places = np.frombuffer(points, np.float32, 2 * count).reshape(-1, 2)
         found = np.frombuffer(points, np.int32, offset=8 * count).reshape(-1, 4)[:, 1]
         names = [each["label"] for each in page.request.get(f"{address}api/about").json()["classes"]]
-        guitars = places[found == names.index("guitar")]
-        x, y = guitars[guitars[:, 1].argmin()].tolist()
         plane = page.locator("#plane").bounding_box()
         scale = min(plane["width"], plane["height"]) / 2.15  # as in shapecnn/web/static/map.js
+        guitars = places[found == names.index("guitar")]
+        beside = scale * np.array([1, -1]) * (places - guitars[:, None])  # pixels to the right and down
+        covered = ((beside > 10) & (beside < THUMBNAIL)).all(axis=2).sum(axis=1)
+        x, y = guitars[covered.argmin()].tolist()
         page.mouse.move(plane["x"] + plane["width"] / 2 + scale * x, plane["y"] + plane["height"] / 2 - scale * y)
         page.wait_for_selector("#hover figcaption:not(:empty)")
         wait_until(page, "document.querySelector('#hover img').naturalWidth > 0")
         photograph(page, target)
 
 
+def ladder(_demo: Path, target: Path) -> None:
+    """The precision–recall curves of the ladder on psb, as the report on it shows them."""
+    figures = json.loads((ROOT / "results" / "ladder.json").read_text())["figures"]
+    results = [(row["title"], row["figures"]["mAP"]["value"], row["pr11"]) for row in figures["rows"]]
+    measured = f"Measured here: {figures['shapes']} test shapes of psb"
+    with drawing("png") as (figure, file):
+        retrieval: Any = SimpleNamespace(**figures["retrieval"])
+        draw_curves(figure, shared_curves(results), heading(measured, *describe(retrieval)))
+    with Image.open(file) as plot:
+        plot.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
+
+
 PICTURES: dict[str, Callable[[Path, Path], None]] = {
-    function.__name__: function for function in (serve, serve_map, sheet, sheet_lying, classes, answer, report, explain)
+    function.__name__: function
+    for function in (serve, serve_map, sheet, sheet_lying, classes, answer, report, explain, ladder)
 }
 
 

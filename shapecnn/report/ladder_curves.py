@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,35 +31,31 @@ def ladder_curves(comparison: Comparison, form: Form = "svg") -> bytes:
     Returns:
         The content of the picture file.
     """
+    evaluation = comparison.measured[0].evaluation
+    rules = describe(evaluation.retrieval) if evaluation.retrieval else []
+    title = heading(f"Measured here: {len(evaluation.entries)} test shapes", *rules)
     with drawing(form) as (figure, file):
-        draw_curves(figure, comparison)
+        draw_curves(figure, _curves(comparison), title)
     return file.getvalue()
 
 
-def draw_curves(figure: Figure, comparison: Comparison) -> None:
+def draw_curves(figure: Figure, curves: Sequence[Curve], title: str) -> None:
     """Draw the plots of :func:`ladder_curves`.
 
     Args:
         figure: Empty matplotlib figure.
-        comparison: Results of the rungs.
+        curves: Curves of the rungs, from :func:`shared_curves`.
+        title: What the curves show.
     """
     recall = np.arange(11) / 10
-    ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
-    curves = _curves(ranked)
     figure.set_size_inches(8, 11)  # narrow, so that its text can be read at the width of a page
     figure.set_layout_engine("constrained")  # leaves room for the legend between the plots
     here, there = figure.subplots(2, 1, height_ratios=[3, 2])
     for k, (curve, colour) in enumerate(zip(curves, spectrum(len(curves)), strict=True)):
         marker = _MARKERS[k % len(_MARKERS)]
-        here.plot(
-            recall, curve.precision, "-", color=colour, marker=marker, markersize=4, clip_on=False,
-            label=visible(curve.name),
-        )  # fmt: skip
-    retrieval = ranked[0].evaluation.retrieval
-    rules = describe(retrieval) if retrieval else []
-    here.set_title(
-        heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
-    )
+        label = visible(curve.name).replace(" = ", " =\n")  # in two lines, because they would make the plot narrow
+        here.plot(recall, curve.precision, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label)
+    here.set_title(title, fontsize=8, loc="left")
     if here.lines:
         here.legend(title="mAP", loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2, frameon=False, fontsize=8)
     markers = dict(zip(CURVES, "123", strict=True))
@@ -75,10 +71,22 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
         recall_axes(axes)
 
 
+def shared_curves(results: Iterable[tuple[str, float, Sequence[float] | None]]) -> list[Curve]:
+    """Return the curves of systems, highest mAP first; systems with the same results share a curve.
+
+    Args:
+        results: Title, mAP and precision at 11 recalls of each system; None for a system without a curve.
+    """
+    names: dict[tuple[float, tuple[float, ...]], list[str]] = {}
+    for name, mean, precision in sorted(results, key=lambda result: -result[1]):
+        if precision is not None:
+            names.setdefault((mean, tuple(precision)), []).append(name)
+    return [Curve(f"{mean:.3f}  {' = '.join(same)}", precision) for (mean, precision), same in names.items()]
+
+
 def measured_chart(comparison: Comparison) -> Chart:
     """Lay out the curves of all rungs for the page, the rung with the highest mAP first."""
-    ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
-    return recall_chart(_curves(ranked), "precision–recall curves of all rungs")
+    return recall_chart(_curves(comparison), "precision–recall curves of all rungs")
 
 
 def published_chart() -> Chart:
@@ -96,14 +104,12 @@ def small_chart(one: Measured) -> Chart | None:
     return recall_chart([Curve(one.name, retrieval.pr11)], "", *_SMALL)
 
 
-def _curves(ranked: Sequence[Measured]) -> list[Curve]:
-    """Return the curves of the rungs that have one; rungs with the same results share a curve."""
-    names: dict[tuple[float, tuple[float, ...]], list[str]] = {}
-    for one in ranked:
+def _curves(comparison: Comparison) -> list[Curve]:
+    results = []
+    for one in comparison.measured:
         retrieval = one.evaluation.retrieval
-        if retrieval is not None and retrieval.pr11 is not None:
-            names.setdefault((_mean_precision(one), tuple(retrieval.pr11)), []).append(one.name)
-    return [Curve(f"{mean:.3f}  {' = '.join(rungs)}", curve) for (mean, curve), rungs in names.items()]
+        results.append((one.name, _mean_precision(one), None if retrieval is None else retrieval.pr11))
+    return shared_curves(results)
 
 
 def _mean_precision(one: Measured) -> float:

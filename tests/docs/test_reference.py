@@ -85,10 +85,8 @@ def test_each_picture_is_shown_and_drawn_by_a_make_target() -> None:
     pictures = {path.stem for path in (ROOT / "docs" / "pictures").iterdir()}
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     shown = {name for page in pages for name in re.findall(r"pictures/(\w+)\.png\)", page.read_text())}
-    drawn = set(script("pictures").PICTURES) | {"ladder"}
     assert "pictures" in (ROOT / "Makefile").read_text()
-    assert '"pictures" / "ladder.png"' in (ROOT / "benchmarks" / "ladder.py").read_text()  # make ladder-psb
-    assert pictures == shown == drawn
+    assert pictures == shown == set(script("pictures").PICTURES)
 
 
 def test_pictures_are_small() -> None:

@@ -13,7 +13,7 @@ import shapecnn
 from shapecnn.errors import MismatchError, TrainingError, UsageError
 from shapecnn.ladder import Ladder, choose_rungs, climb
 from shapecnn.report.ladder import headings, lines, page, table_rows, write_ladder
-from shapecnn.report.ladder_curves import draw_curves
+from shapecnn.report.ladder_curves import _curves, draw_curves
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.workers.pool import Workers
 from tests.evaluations import CLASSES, write_splits
@@ -182,13 +182,13 @@ def test_a_report_has_every_rung(ladder: Ladder, tmp_path: Path) -> None:
 def test_the_legend_leaves_the_published_curves_free(ladder: Ladder) -> None:
     """The names of the systems stand between the plots; two systems with the same features share a line."""
     figure = Figure()
-    draw_curves(figure, ladder.comparison)
+    draw_curves(figure, _curves(ladder.comparison), "")
     figure.draw_without_rendering()
     here, there = figure.axes
     legend = here.get_legend()
     assert legend is not None
     assert legend.get_window_extent().y0 > there.get_tightbbox().y1
-    names = [text.get_text() for text in legend.get_texts()]
+    names = [text.get_text().replace("\n", " ") for text in legend.get_texts()]
     assert len(names) == len(here.lines) < len(RUNGS)
     assert any(
         name.endswith("Logistic regression on voxels = Linear regression of the surface area")

@@ -19,7 +19,7 @@ from shapecnn.report.comparison import page
 from shapecnn.report.evaluation import evaluation_page
 from shapecnn.report.explanation import explanation_page
 from shapecnn.report.html import fill, png_base64
-from shapecnn.report.pages import _QuerySection, _ShapeCard
+from shapecnn.report.pages import SHOWN_VIEWS, _QuerySection, _ShapeCard
 from tests.report.comparisons import comparison, measured
 
 CLASSES = [f"{'upholstered_armchair_with_footrest_and_' * (k % 3 == 0)}class_{k:02}" for k in range(40)]
@@ -95,4 +95,7 @@ def _query() -> str:
     card = _ShapeCard(png_base64(np.concatenate([VIEW] * 4, axis=1)), f"{LONG}.off", f"{CLASSES[0]}/{LONG}.off")
     hit = replace(card, link="x.off", score="1.000", label=CLASSES[0])
     gone = replace(hit, picture=None)
-    return fill("query.html", sections=[_QuerySection(card, [hit, gone] * 3)], index=LONG, model=LONG, count=80)
+    sections = [_QuerySection(card, [hit, gone] * 3)]
+    return fill(
+        "query.html", sections=sections, index=LONG, model=LONG, count=80, several=True, shown=SHOWN_VIEWS, views=12
+    )

@@ -102,7 +102,7 @@ async function begin() {
   try {
     about = await getJson("/api/about");
   } catch (error) { say(error.message, true); return; }
-  find("about").textContent = [`${counted(about.shapes, "shape")} in ${about.index}`, about.model,
+  find("about").textContent = [`${counted(about.shapes, "shape")} in ${about.index}`, `searched by ${about.model}`,
     about.run ? `classified by ${about.run}` : null].filter(Boolean).join(" · ");
   useStamp(about.stamp);
   find("draw").hidden = !about.pictures;

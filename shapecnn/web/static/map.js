@@ -240,7 +240,7 @@ export function prepare(about, open) {
   find("map-lasso").addEventListener("click", () => setLasso(!lassoing));
   find("map-in").addEventListener("click", () => zoom(1.5));
   find("map-out").addEventListener("click", () => zoom(1 / 1.5));
-  find("map-all").addEventListener("click", () => { Object.assign(camera, { x: 0, y: 0, zoom: 1 }); draw(); });
+  find("map-all").addEventListener("click", () => { Object.assign(camera, { x: 0, y: 0, zoom: 1 }); only = null; if (data) paint(); });
   find("map-colour").addEventListener("change", () => { only = null; paint(); });
   find("selection-clear").addEventListener("click", () => { find("selection").hidden = true; });
   find("map-make").addEventListener("click", async () => {

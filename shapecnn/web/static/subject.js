@@ -90,7 +90,7 @@ async function showClasses(here, stays) {
       make("span", { class: "track", "aria-hidden": "true" }, make("span", { class: "fill", style: { display: "block", width: `${100 * score}%` } })),
       make("span", { class: "number" }, percent(score)))));
     find("evidence").textContent = found.evidence?.length
-      ? `Training shapes most alike for the classifier: ${found.evidence.map(({ id, similarity }) => `${id} (${similarity.toFixed(2)})`).join(", ")}` : "";
+      ? `Training shapes most alike for the classifier, which compares only what separates the classes: ${found.evidence.map(({ id, similarity }) => `${id} (${similarity.toFixed(2)})`).join(", ")}` : "";
     if (about.explains) await markViews(here, stays);
   } catch (error) {
     if (!stays()) return;
