@@ -125,8 +125,8 @@ class Guard:
             return response
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
         cookies = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
-        kept = next((value for name, _, value in cookies if name == _cookie(scope)), "")
-        if _same(bearer, token) or _same(kept, token):
+        kept = [value for name, _, value in cookies if name == _cookie(scope)]  # of two, one may be of another server
+        if any(_same(offered, token) for offered in (bearer, *kept)):
             return None
         return as_error(
             401, "token", "A token is needed: open the address that the server printed, or send Authorization: Bearer."

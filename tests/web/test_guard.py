@@ -46,6 +46,8 @@ def test_a_token_is_asked_for() -> None:
     assert ask(TOKEN, authorization="Bearer wrong") == 401
     assert ask(TOKEN, authorization=f"Bearer {TOKEN}") == 200
     assert ask(TOKEN, cookie=f"a=b; shapecnn_token_8000={TOKEN}") == 200
+    for two in (f"{TOKEN}; shapecnn_token_8000=old", f"old; shapecnn_token_8000={TOKEN}"):
+        assert ask(TOKEN, cookie=f"shapecnn_token_8000={two}") == 200
     assert ask(TOKEN, "0.0.0.0", authorization=f"Bearer {TOKEN}", host="192.168.0.9:8000") == 200
     assert ask(TOKEN, "0.0.0.0", authorization=f"Bearer {TOKEN}", host="evil.example") == 421
 
