@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -16,21 +17,21 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shapecnn.api.records import SCHEMA_VERSION
-from shapecnn.errors import ItemError, ShapecnnError, UsageError
+from shapecnn.errors import ItemError, ProcessError, ShapecnnError, UsageError
 from shapecnn.storage.spreadsheets import csv_text
 from shapecnn.views.cameras import columns
 from shapecnn.web import addresses, asking, schemas
 from shapecnn.web.addresses import Address, Parameter
 from shapecnn.web.desk import Desk
 from shapecnn.web.files import AGAIN
-from shapecnn.web.limits import Gate, RefusedError, read_body
+from shapecnn.web.limits import RETRY, Gate, RefusedError, read_body
 from shapecnn.web.maps import MapDesk
 from shapecnn.web.queries import Query, failure
 from shapecnn.web.replies import as_error, as_json, as_png, to_save
 from shapecnn.web.thumbnails import Thumbnails
 from shapecnn.web.warming import Warming
 
-WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait; the same of uploads that arrive
+WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait; the same of searches and of uploads
 MOST_QUERIES = 100  # queries in one table of results
 STATIC = resources.files("shapecnn.web") / "static"
 
@@ -49,6 +50,7 @@ class Application:
     def __init__(self, desk: Desk, thumbnails: Thumbnails, maps: MapDesk) -> None:
         self.desk, self.thumbnails, self.maps = desk, thumbnails, maps
         self._gate, self._receiving = Gate(WORKING, WAITING), Gate(WORKING, WAITING)
+        self._searching = Gate(WORKING, WAITING)  # a search needs no worker, so it waits for no mesh that takes long
         self._networks = Warming(desk.warm)
 
     def starlette(self) -> Starlette:
@@ -184,7 +186,7 @@ class Application:
     async def results(self, request: Request) -> Response:
         """Search with a query."""
         query, k, label = self._query(request), asking.count(request), asking.label(request)
-        found = await self._compute(self.desk.results, query, k, label)
+        found = await self._search(query, k, label)
         for hit in found["results"]:
             hit["row"] = self._rows[hit["id"]]
         return as_json(found)
@@ -235,7 +237,7 @@ class Application:
         queries = [query for name in names if (query := self.desk.known(name))]
         if not queries:
             raise RefusedError(404, "missing", "The server keeps none of these queries any more: open the files again.")
-        return [await self._compute(self.desk.results, query, k, label) for query in queries]
+        return [await self._search(query, k, label) for query in queries]
 
     def _query(self, request: Request) -> Query:
         return self.desk.query(request.path_params["query"])
@@ -254,6 +256,10 @@ class Application:
         """Compute a result of a query; a request for the same result waits before the gate, and finds it there."""
         async with query.turns[result]:
             return await self._compute(function, query, *arguments)
+
+    async def _search(self, query: Query, k: int, label: str | None) -> dict[str, Any]:
+        async with self._searching.passing():
+            return await self._thread(self.desk.results, query, k, label)
 
     async def _compute(self, function: Callable[..., Result], *arguments: Any) -> Result:
         async with self._gate.passing():
@@ -276,6 +282,9 @@ async def _failed(_request: Request, error: ShapecnnError) -> Response:
         return as_error(422, error.kind, str(error))
     if isinstance(error, UsageError):
         return as_error(400, error.kind, "This index or run cannot do that: see shapecnn serve --help.")
+    logging.getLogger("uvicorn.error").error("%s", error)  # may name a folder, which only the server's own user is told
+    if isinstance(error, ProcessError):
+        return as_error(503, error.kind, "No worker process can be started: see the messages of the server.", RETRY)
     return as_error(500, error.kind, "The model or the index cannot be used: run the same query on the command line.")
 
 

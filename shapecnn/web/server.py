@@ -24,6 +24,9 @@ from shapecnn.workers.server import start_server
 TOKEN = "SHAPECNN_TOKEN"
 LEAST_TOKEN = 16  # characters
 
+PRELOAD = ["shapecnn.models.apply", "shapecnn.web.files", "shapecnn.search.pictures"]
+"""Modules of the tasks of the workers, imported once: each request starts a worker."""
+
 
 class Place(NamedTuple):
     """Where a server is reached.
@@ -165,6 +168,7 @@ def serve(
         import uvicorn
 
         from shapecnn.web.application import Application
+        from shapecnn.web.connections import SILENCE, Connection, DirectConnection
         from shapecnn.web.desk import Desk
         from shapecnn.web.guard import Guard, is_local
         from shapecnn.web.limits import Limits
@@ -176,7 +180,7 @@ def serve(
         ) from None
     token = choose_token(is_local(host) and public is None)
     listener = listen(host, port)
-    start_server()  # the server of the workers, while this process goes on
+    start_server(*PRELOAD)  # the server of the workers, while this process goes on
     desk = Desk(searcher, predictor, name, Limits(most_bytes, workers))
     thumbnails = Thumbnails(workers)
     maps = MapDesk(desk, thumbnails)
@@ -188,11 +192,12 @@ def serve(
     logging.getLogger("uvicorn.error").addFilter(is_told)
     config = uvicorn.Config(
         app,
+        http=DirectConnection if public is None else Connection,
         log_level="warning",
         access_log=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=30,
+        timeout_keep_alive=SILENCE,
         timeout_graceful_shutdown=3,
         limit_concurrency=512,
         ws="none",

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import logging
 import re
 import threading
 import time
@@ -20,6 +21,7 @@ import trimesh
 from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
+from shapecnn.errors import ProcessError, StoredDataError
 from shapecnn.web.application import Application
 from shapecnn.web.desk import Desk
 from shapecnn.web.guard import Guard
@@ -81,6 +83,47 @@ def test_searches_that_need_no_network_do_not_wait_for_uploads_that_do(
         assert [upload.result().status_code for upload in uploads] == [201] * 3
     assert found.status_code == 200
     assert all(waited)
+
+
+def test_a_search_does_not_wait_for_meshes_that_take_long(
+    desk: Desk, thumbnails: Thumbnails, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(desk, "model", lambda _query: b"" if go.wait(60) else None)
+    application = Application(desk, thumbnails, MapDesk(desk, thumbnails))
+    with TestClient(Guard(application.starlette(), "127.0.0.1", None), HERE) as client, ThreadPoolExecutor(5) as pool:
+        hard = [pool.submit(client.get, f"/api/queries/shape-{row}/model.glb") for row in range(3)]
+        time.sleep(0.5)
+        searches = [pool.submit(client.get, f"/api/{path}") for path in (
+            "queries/shape-0/results", "results.json?query=shape-1")]  # fmt: skip
+        try:
+            assert [search.result(30).status_code for search in searches] == [200] * 2
+            assert not any(each.done() for each in hard)
+        finally:
+            go.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (ProcessError("the limit of processes"), 503, "No worker process can be started: see the messages"),
+        (StoredDataError("/secret is damaged"), 500, "The model or the index cannot be used"),
+    ],
+)
+def test_a_failure_is_told_where_the_server_was_started(
+    error: Exception, status: int, told: str, desk: Desk, client: TestClient,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    def fail(*_arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(desk, "model", fail)
+    with caplog.at_level(logging.ERROR, "uvicorn.error"):
+        answer = client.get("/api/queries/shape-0/model.glb")
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"].startswith(told)
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == [str(error)]
 
 
 async def ask(app: Any, method: str, address: str, body: Callable[[], Any]) -> int:
