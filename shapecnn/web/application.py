@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -17,17 +16,18 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shapecnn.api.records import SCHEMA_VERSION
-from shapecnn.errors import ItemError, ProcessError, ShapecnnError, UsageError
+from shapecnn.errors import ItemError
 from shapecnn.storage.spreadsheets import csv_text
 from shapecnn.views.cameras import columns
 from shapecnn.web import addresses, asking, schemas
 from shapecnn.web.addresses import Address, Parameter
 from shapecnn.web.desk import Desk
+from shapecnn.web.failures import HANDLERS
 from shapecnn.web.files import AGAIN
-from shapecnn.web.limits import RETRY, Gate, RefusedError, read_body
+from shapecnn.web.limits import Gate, RefusedError, read_body
 from shapecnn.web.maps import MapDesk
 from shapecnn.web.queries import Query, failure
-from shapecnn.web.replies import as_error, as_json, as_png, to_save
+from shapecnn.web.replies import as_json, as_png, to_save
 from shapecnn.web.thumbnails import Thumbnails
 from shapecnn.web.warming import Warming
 
@@ -70,14 +70,7 @@ class Application:
         routes: list[BaseRoute] = [Route(each.path, each.handler, methods=[each.method]) for each in listed]
         routes += [Route("/api/openapi.json", description), Route("/", index), Route("/favicon.ico", icon)]
         routes.append(Mount("/static", StaticFiles(directory=str(STATIC))))
-        handlers: dict[Any, Any] = {
-            RefusedError: _refused,
-            ShapecnnError: _failed,
-            404: _not_found,
-            405: _not_found,
-            Exception: _broken,
-        }
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        return Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -271,26 +264,3 @@ class Application:
 
 def _listing(total: int, shapes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "total": total, "shapes": shapes}
-
-
-async def _refused(_request: Request, error: RefusedError) -> Response:
-    return as_error(error.status, error.kind, error.message, error.retry)
-
-
-async def _failed(_request: Request, error: ShapecnnError) -> Response:
-    if isinstance(error, ItemError):
-        return as_error(422, error.kind, str(error))
-    if isinstance(error, UsageError):
-        return as_error(400, error.kind, "This index or run cannot do that: see shapecnn serve --help.")
-    logging.getLogger("uvicorn.error").error("%s", error)  # may name a folder, which only the server's own user is told
-    if isinstance(error, ProcessError):
-        return as_error(503, error.kind, "No worker process can be started: see the messages of the server.", RETRY)
-    return as_error(500, error.kind, "The model or the index cannot be used: run the same query on the command line.")
-
-
-async def _not_found(_request: Request, _error: Exception) -> Response:
-    return as_error(404, "missing", "There is nothing at this address: see /api/openapi.json.")
-
-
-async def _broken(_request: Request, _error: Exception) -> Response:
-    return as_error(500, "error", "An unexpected error occurred: see the messages of the server.")

@@ -55,6 +55,6 @@ class DirectConnection(Connection):
         """Begin to wait for a request, unless the other machine has too many connections."""
         super().connection_made(transport)
         peer = self.peer
-        if peer is not None and not is_local(peer):
-            if sum(isinstance(each, Connection) and each.peer == peer for each in self.connections) > MOST_OF_ONE:
-                transport.abort()
+        of_peer = sum(isinstance(each, Connection) and each.peer == peer for each in self.connections)
+        if of_peer > MOST_OF_ONE and not (peer is None or is_local(peer)):
+            transport.abort()

@@ -23,6 +23,7 @@ from shapecnn.workers.server import start_server
 
 TOKEN = "SHAPECNN_TOKEN"
 LEAST_TOKEN = 16  # characters
+UNTOLD = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
 
 PRELOAD = ["shapecnn.models.apply", "shapecnn.web.files", "shapecnn.search.pictures"]
 """Modules of the tasks of the workers, imported once: each request starts a worker."""
@@ -131,8 +132,9 @@ def address_to_open(host: str) -> str:
 
 
 def is_told(record: logging.LogRecord) -> bool:
-    """Return whether a message of uvicorn is shown: not the traceback of a request that Ctrl-C cancelled."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    """Return whether a message of uvicorn is shown: not of requests that anybody can send, or that Ctrl-C cancelled."""
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not (cancelled or record.getMessage().startswith(UNTOLD))
 
 
 def serve(
@@ -189,7 +191,6 @@ def serve(
     bound = listener.getsockname()[1]
     url = f"http://{address_to_open(host)}:{bound}/{'' if token is None else f'?token={token}'}"
     ready(Place(url, host, bound, token))
-    logging.getLogger("uvicorn.error").addFilter(is_told)
     config = uvicorn.Config(
         app,
         http=DirectConnection if public is None else Connection,
@@ -203,4 +204,7 @@ def serve(
         ws="none",
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    # Once Ctrl-C was pressed, all that is told is about requests that it ends.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit and is_told(record))
+    server.run(sockets=[listener])

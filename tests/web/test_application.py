@@ -307,12 +307,25 @@ def test_a_bad_upload_gives_a_sentence(name: str, content: bytes, kind: str | No
     assert "/work" not in answer.text
 
 
+def test_a_file_that_lacks_another_says_to_drop_both(client: TestClient) -> None:
+    content = b"""{"asset": {"version": "2.0"}, "buffers": [{"uri": "a.bin", "byteLength": 36}],
+        "bufferViews": [{"buffer": 0, "byteLength": 36}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}], "nodes": [{"mesh": 0}],
+        "scenes": [{"nodes": [0]}], "scene": 0}"""
+    error = client.post("/api/queries", params={"name": "a.gltf"}, content=content).json()["error"]
+    assert error["kind"] == "reference"
+    assert "a.bin" in error["message"]
+    assert "drop it together with its buffers" in error["message"]
+
+
 def test_wrong_requests_give_a_sentence(client: TestClient, upload: Upload) -> None:
     query = upload()
     wrong = {
         f"/api/queries/{query}/results?k=0": 400, f"/api/queries/{query}/results?k=x": 400,
         f"/api/queries/{query}/results?k=100000000000000000000": 400, "/api/queries/none/results": 404,
         "/api/queries/shape-9": 404, "/api/queries/shape-99999999999": 404, "/api/queries/shape-": 404,
+        "/api/queries/shape-00": 404, "/api/queries/0": 404,
         "/api/shapes/9/picture.png": 404, "/api/shapes?row=9": 400, "/api/shapes?row=x": 400,
         "/api/shapes?row=0000000000009999999": 400, "/api/none": 404,
         "/api/results.csv": 400, "/static/../server.py": 404, "/static/%2e%2e/server.py": 404, "/etc/passwd": 404,
@@ -326,7 +339,13 @@ def test_wrong_requests_give_a_sentence(client: TestClient, upload: Upload) -> N
     assert client.post("/api/queries", params={"name": "a.off", "up": "w"}, content=b"x").status_code == 400
     assert client.post("/api/queries", params={"name": "a.off", "kind": "w"}, content=b"x").status_code == 400
     assert client.post("/api/queries", params={"name": "a.off"}, content=bytes(2 << 20)).status_code == 413
-    assert client.put("/api/queries").status_code == 404
+    for method, address, allowed in (
+        ("PUT", "/api/about", "GET, HEAD"), ("TRACE", "/api/about", "GET, HEAD"), ("PUT", "/api/queries", "POST"),
+        ("POST", "/api/queries/shape-0", "DELETE, GET, HEAD"), ("POST", "/static/app.js", "GET, HEAD"),
+    ):  # fmt: skip
+        answer = client.request(method, address)
+        assert (address, answer.status_code, answer.headers["allow"]) == (address, 405, allowed)
+        assert answer.json()["error"]["message"].endswith(".")
 
 
 def test_no_folder_of_this_machine_is_told(client: TestClient, upload: Upload, site: Path) -> None:
