@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +23,23 @@ NUMBER: dict[str, Any] = {"type": "integer", "minimum": 0}
 UP: dict[str, Any] = {"type": "string", "enum": ["x", "y", "z"]}
 MOST_RESULTS = 1000
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MOST_RESULTS, "default": 10}
+
+
+class NumberConvertor(Convertor[int]):
+    """A whole number in a path. That of Starlette takes thousands of digits too, which Python refuses to convert."""
+
+    regex = "[0-9]{1,9}"
+
+    def convert(self, value: str) -> int:
+        """Return the number that a text stands for."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Return the text of a number."""
+        return str(value)
+
+
+register_url_convertor("number", NumberConvertor())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +59,7 @@ class Address:
 
     Attributes:
         method: HTTP method.
-        path: Path with its variables in braces.
+        path: Path with its variables in braces; ``{name:number}`` is a whole number.
         handler: Function that answers a request.
         about: What is returned or done, in one sentence.
         answer: Model of the JSON value that is returned, or the media type of another answer.

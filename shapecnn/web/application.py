@@ -16,21 +16,22 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shapecnn.api.records import SCHEMA_VERSION
-from shapecnn.errors import ItemError, ShapecnnError, UsageError
+from shapecnn.errors import ItemError
 from shapecnn.storage.spreadsheets import csv_text
 from shapecnn.views.cameras import columns
 from shapecnn.web import addresses, asking, schemas
 from shapecnn.web.addresses import Address, Parameter
 from shapecnn.web.desk import Desk
+from shapecnn.web.failures import HANDLERS
 from shapecnn.web.files import AGAIN
 from shapecnn.web.limits import Gate, RefusedError, read_body
 from shapecnn.web.maps import MapDesk
 from shapecnn.web.queries import Query, failure
-from shapecnn.web.replies import as_error, as_json, as_png, to_save
+from shapecnn.web.replies import as_json, as_png, to_save
 from shapecnn.web.thumbnails import Thumbnails
 from shapecnn.web.warming import Warming
 
-WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait; the same of uploads that arrive
+WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait; the same of searches and of uploads
 MOST_QUERIES = 100  # queries in one table of results
 STATIC = resources.files("shapecnn.web") / "static"
 
@@ -49,6 +50,7 @@ class Application:
     def __init__(self, desk: Desk, thumbnails: Thumbnails, maps: MapDesk) -> None:
         self.desk, self.thumbnails, self.maps = desk, thumbnails, maps
         self._gate, self._receiving = Gate(WORKING, WAITING), Gate(WORKING, WAITING)
+        self._searching = Gate(WORKING, WAITING)  # a search needs no worker, so it waits for no mesh that takes long
         self._networks = Warming(desk.warm)
 
     def starlette(self) -> Starlette:
@@ -68,14 +70,7 @@ class Application:
         routes: list[BaseRoute] = [Route(each.path, each.handler, methods=[each.method]) for each in listed]
         routes += [Route("/api/openapi.json", description), Route("/", index), Route("/favicon.ico", icon)]
         routes.append(Mount("/static", StaticFiles(directory=str(STATIC))))
-        handlers: dict[Any, Any] = {
-            RefusedError: _refused,
-            ShapecnnError: _failed,
-            404: _not_found,
-            405: _not_found,
-            Exception: _broken,
-        }
-        return Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        return Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._lifespan)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -98,7 +93,7 @@ class Application:
                      Parameter("limit", "number of shapes", addresses.NUMBER), label,
                      Parameter("text", "words that ids contain"),
                      Parameter("row", "rows of shapes to list, in place of a filter", addresses.NUMBER, many=True)]),
-            Address("GET", "/api/shapes/{row:int}/picture.png", self.picture, "A small picture of a shape.", png,
+            Address("GET", "/api/shapes/{row:number}/picture.png", self.picture, "A small picture of a shape.", png,
                     [of]),
             Address("POST", "/api/queries", self.upload, "Search with a mesh or a picture: the body is the file.",
                     schemas.QueryRecord, [name, Parameter("kind", "mesh or picture",
@@ -115,7 +110,7 @@ class Application:
             Address("GET", f"{one}/model.glb", self.model, "The mesh for the viewer.", "model/gltf-binary"),
             Address("GET", f"{one}/views.png", self.views, "All views of a mesh in one picture, row by row.", png,
                     [of]),
-            Address("GET", f"{one}/views/{{view:int}}.png", self.view, "One view of a mesh, or the picture.", png,
+            Address("GET", f"{one}/views/{{view:number}}.png", self.view, "One view of a mesh, or the picture.", png,
                     [of]),
             Address("GET", "/api/results.json", self.results_json,
                     "Results of several queries, as query --json, without those that are not kept any more.",
@@ -184,7 +179,7 @@ class Application:
     async def results(self, request: Request) -> Response:
         """Search with a query."""
         query, k, label = self._query(request), asking.count(request), asking.label(request)
-        found = await self._compute(self.desk.results, query, k, label)
+        found = await self._search(query, k, label)
         for hit in found["results"]:
             hit["row"] = self._rows[hit["id"]]
         return as_json(found)
@@ -235,7 +230,7 @@ class Application:
         queries = [query for name in names if (query := self.desk.known(name))]
         if not queries:
             raise RefusedError(404, "missing", "The server keeps none of these queries any more: open the files again.")
-        return [await self._compute(self.desk.results, query, k, label) for query in queries]
+        return [await self._search(query, k, label) for query in queries]
 
     def _query(self, request: Request) -> Query:
         return self.desk.query(request.path_params["query"])
@@ -255,6 +250,10 @@ class Application:
         async with query.turns[result]:
             return await self._compute(function, query, *arguments)
 
+    async def _search(self, query: Query, k: int, label: str | None) -> dict[str, Any]:
+        async with self._searching.passing():
+            return await self._thread(self.desk.results, query, k, label)
+
     async def _compute(self, function: Callable[..., Result], *arguments: Any) -> Result:
         async with self._gate.passing():
             return await self._thread(function, *arguments)
@@ -265,23 +264,3 @@ class Application:
 
 def _listing(total: int, shapes: list[dict[str, Any]]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, "total": total, "shapes": shapes}
-
-
-async def _refused(_request: Request, error: RefusedError) -> Response:
-    return as_error(error.status, error.kind, error.message, error.retry)
-
-
-async def _failed(_request: Request, error: ShapecnnError) -> Response:
-    if isinstance(error, ItemError):
-        return as_error(422, error.kind, str(error))
-    if isinstance(error, UsageError):
-        return as_error(400, error.kind, "This index or run cannot do that: see shapecnn serve --help.")
-    return as_error(500, error.kind, "The model or the index cannot be used: run the same query on the command line.")
-
-
-async def _not_found(_request: Request, _error: Exception) -> Response:
-    return as_error(404, "missing", "There is nothing at this address: see /api/openapi.json.")
-
-
-async def _broken(_request: Request, _error: Exception) -> Response:
-    return as_error(500, "error", "An unexpected error occurred: see the messages of the server.")

@@ -145,7 +145,7 @@ class Desk:
         if (kept := self._queries.get(name)) is not None:
             return kept
         number = name.removeprefix("shape-")
-        if number.isascii() and number.isdigit() and len(number) < 10 and name != number:
+        if number.isascii() and number.isdigit() and len(number) < 10 and name == f"shape-{int(number)}":
             shape = self.shape(row := int(number))
             mesh = CollectionMesh(shape.source, shape.sha256)
             feature = np.array(self.index.features[row])

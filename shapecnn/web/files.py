@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.prepare import encode_png
-from shapecnn.errors import MeshError
+from shapecnn.errors import MeshError, quoted
 from shapecnn.meshes.collection import Shape, content_hash
 from shapecnn.meshes.mesh import Mesh, read_mesh, ready
 from shapecnn.meshes.orientation import posed
@@ -26,6 +26,10 @@ AGAIN = "index the collection again, and start the server again"
 GONE = f"the mesh file is missing, or has changed since it was indexed: {AGAIN}"
 SHOWN_FACES = 200_000  # most faces that the viewer gets; larger meshes are simplified
 THUMBNAIL = 96  # width and height of a thumbnail, in pixels
+
+
+def _not_uploaded(name: str) -> bytes:
+    raise MeshError("reference", f"the mesh refers to the file {quoted(name)}: drop it together with its buffers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class UploadedMesh(MeshFile):
 
     def load(self, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
         """Read the mesh; see :meth:`shapecnn.meshes.source.MeshFile.load`."""
-        return ready(read_mesh(self.data, self.title), up, limit)
+        return ready(read_mesh(self.data, self.title, _not_uploaded), up, limit)
 
 
 @dataclass(frozen=True, slots=True)

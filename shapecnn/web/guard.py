@@ -6,7 +6,9 @@ A page of another site can send requests to a server on this machine, also under
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
+import re
 import secrets
 import socket
 from contextlib import suppress
@@ -19,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shapecnn.web.replies import as_error
 
 COOKIE = "shapecnn_token"  # with the port: browsers send the cookies of one host to all its ports
+
+_HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 
 POLICY = "; ".join([
     "default-src 'none'",
@@ -67,6 +71,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, bound: str, token: str | None, name: str | None = None) -> None:
         self._app, self._token = app, token
+        self._cookie = "" if token is None else hmac.digest(token.encode(), b"cookie", "sha256").hex()
         self._names = {bound.lower()}
         if token is not None:  # found once: the search for a full name can take seconds
             own = [socket.gethostname(), socket.getfqdn(), *([] if name is None else [name])]
@@ -106,6 +111,8 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         """Return whether the value of ``Host`` names this machine: with a token, also by an address or its own name."""
+        if not _HOST.fullmatch(host):  # such as a@b or a/b, of which other programs may take another part
+            return False
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
@@ -121,12 +128,12 @@ class Guard:
         offered = parse_qs(scope["query_string"].decode("ascii", "replace")).get("token", [""])[-1]
         if scope["path"] == "/" and _same(offered, token):
             response = RedirectResponse("/", 303)  # the token leaves the address bar
-            response.set_cookie(_cookie(scope), token, httponly=True, samesite="strict", path="/")
+            response.set_cookie(_cookie(scope), self._cookie, httponly=True, samesite="strict", path="/")
             return response
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        bearer = re.sub("^bearer +", "", headers.get("authorization", ""), flags=re.IGNORECASE)
         cookies = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
-        kept = next((value for name, _, value in cookies if name == _cookie(scope)), "")
-        if _same(bearer, token) or _same(kept, token):
+        kept = [value for name, _, value in cookies if name == _cookie(scope)]  # of two, one may be of another server
+        if _same(bearer, token) or any(_same(value, self._cookie) for value in kept):
             return None
         return as_error(
             401, "token", "A token is needed: open the address that the server printed, or send Authorization: Bearer."

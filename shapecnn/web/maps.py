@@ -62,7 +62,7 @@ class MapDesk:
             Address("GET", "/api/map/points", self.points,
                     "N shapes as N × (x, y) float32, then N × (row, class or -1, family, number on the sheets) int32.",
                     "application/octet-stream"),
-            Address("GET", "/api/map/sheets/{number:int}.png", self.sheet, "Thumbnails of near shapes.",
+            Address("GET", "/api/map/sheets/{number:number}.png", self.sheet, "Thumbnails of near shapes.",
                     "image/png", [of]),
             Address("GET", "/api/map.parquet", self.table, "The map as a Parquet file, without pictures.",
                     "application/vnd.apache.parquet"),

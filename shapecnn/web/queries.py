@@ -52,10 +52,10 @@ class Query:
 
     @property
     def size(self) -> int:
-        """Bytes that the query takes, about."""
+        """Bytes that the query takes, about. Another thread may keep a further result meanwhile, hence the list."""
         upload = len(self.mesh.data) if isinstance(self.mesh, UploadedMesh) else 0
         results = sum(getattr(value, "nbytes", 0) or (len(value) if isinstance(value, bytes) else 0)
-                      for value in self.kept.values())  # fmt: skip
+                      for value in list(self.kept.values()))  # fmt: skip
         return upload + results + 16_384
 
 

@@ -23,6 +23,10 @@ from shapecnn.workers.server import start_server
 
 TOKEN = "SHAPECNN_TOKEN"
 LEAST_TOKEN = 16  # characters
+UNTOLD = ("Invalid HTTP request", "Unsupported upgrade request", "No supported WebSocket library")
+
+PRELOAD = ["shapecnn.models.apply", "shapecnn.web.files", "shapecnn.search.pictures"]
+"""Modules of the tasks of the workers, imported once: each request starts a worker."""
 
 
 class Place(NamedTuple):
@@ -128,8 +132,9 @@ def address_to_open(host: str) -> str:
 
 
 def is_told(record: logging.LogRecord) -> bool:
-    """Return whether a message of uvicorn is shown: not the traceback of a request that Ctrl-C cancelled."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    """Return whether a message of uvicorn is shown: not of requests that anybody can send, or that Ctrl-C cancelled."""
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not (cancelled or record.getMessage().startswith(UNTOLD))
 
 
 def serve(
@@ -165,6 +170,7 @@ def serve(
         import uvicorn
 
         from shapecnn.web.application import Application
+        from shapecnn.web.connections import SILENCE, Connection, DirectConnection
         from shapecnn.web.desk import Desk
         from shapecnn.web.guard import Guard, is_local
         from shapecnn.web.limits import Limits
@@ -176,7 +182,7 @@ def serve(
         ) from None
     token = choose_token(is_local(host) and public is None)
     listener = listen(host, port)
-    start_server()  # the server of the workers, while this process goes on
+    start_server(*PRELOAD)  # the server of the workers, while this process goes on
     desk = Desk(searcher, predictor, name, Limits(most_bytes, workers))
     thumbnails = Thumbnails(workers)
     maps = MapDesk(desk, thumbnails)
@@ -185,17 +191,20 @@ def serve(
     bound = listener.getsockname()[1]
     url = f"http://{address_to_open(host)}:{bound}/{'' if token is None else f'?token={token}'}"
     ready(Place(url, host, bound, token))
-    logging.getLogger("uvicorn.error").addFilter(is_told)
     config = uvicorn.Config(
         app,
+        http=DirectConnection if public is None else Connection,
         log_level="warning",
         access_log=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=30,
+        timeout_keep_alive=SILENCE,
         timeout_graceful_shutdown=3,
         limit_concurrency=512,
         ws="none",
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    # Once Ctrl-C was pressed, all that is told is about requests that it ends.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit and is_told(record))
+    server.run(sockets=[listener])

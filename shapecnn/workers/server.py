@@ -33,11 +33,14 @@ _processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 _server: Any = None  # ForkServer of this process, apart from the one that the caller's own processes may use
 
 
-def start_server() -> multiprocessing.context.BaseContext:
+def start_server(*further: str) -> multiprocessing.context.BaseContext:
     """Start the server process that forks the workers, unless it is already running.
 
     The function does not wait until the server has imported :data:`PRELOAD`. An early call lets the server import these
     modules while the caller does other work.
+
+    Args:
+        *further: Modules to import besides :data:`PRELOAD`; only the first call can name some.
 
     Returns:
         The multiprocessing context to pass to :func:`start_process`.
@@ -53,7 +56,7 @@ def start_server() -> multiprocessing.context.BaseContext:
     with _process_errors(), _own_code_only(), _short_tempdir():
         if _server is None:
             _server = forkserver.ForkServer()
-            _server.set_forkserver_preload(PRELOAD)
+            _server.set_forkserver_preload([*PRELOAD, *further])
         resource_tracker.ensure_running()  # before blocking signals, because this call unblocks them
         former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the server and its workers inherit this
         try:

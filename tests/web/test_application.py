@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import logging
 import re
 import threading
 import time
@@ -20,6 +21,7 @@ import trimesh
 from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
+from shapecnn.errors import ProcessError, StoredDataError
 from shapecnn.web.application import Application
 from shapecnn.web.desk import Desk
 from shapecnn.web.guard import Guard
@@ -81,6 +83,47 @@ def test_searches_that_need_no_network_do_not_wait_for_uploads_that_do(
         assert [upload.result().status_code for upload in uploads] == [201] * 3
     assert found.status_code == 200
     assert all(waited)
+
+
+def test_a_search_does_not_wait_for_meshes_that_take_long(
+    desk: Desk, thumbnails: Thumbnails, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(desk, "model", lambda _query: b"" if go.wait(60) else None)
+    application = Application(desk, thumbnails, MapDesk(desk, thumbnails))
+    with TestClient(Guard(application.starlette(), "127.0.0.1", None), HERE) as client, ThreadPoolExecutor(5) as pool:
+        hard = [pool.submit(client.get, f"/api/queries/shape-{row}/model.glb") for row in range(3)]
+        time.sleep(0.5)
+        searches = [pool.submit(client.get, f"/api/{path}") for path in (
+            "queries/shape-0/results", "results.json?query=shape-1")]  # fmt: skip
+        try:
+            assert [search.result(30).status_code for search in searches] == [200] * 2
+            assert not any(each.done() for each in hard)
+        finally:
+            go.set()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (ProcessError("the limit of processes"), 503, "No worker process can be started: see the messages"),
+        (StoredDataError("/secret is damaged"), 500, "The model or the index cannot be used"),
+    ],
+)
+def test_a_failure_is_told_where_the_server_was_started(
+    error: Exception, status: int, told: str, desk: Desk, client: TestClient,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    def fail(*_arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(desk, "model", fail)
+    with caplog.at_level(logging.ERROR, "uvicorn.error"):
+        answer = client.get("/api/queries/shape-0/model.glb")
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"].startswith(told)
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == [str(error)]
 
 
 async def ask(app: Any, method: str, address: str, body: Callable[[], Any]) -> int:
@@ -264,16 +307,30 @@ def test_a_bad_upload_gives_a_sentence(name: str, content: bytes, kind: str | No
     assert "/work" not in answer.text
 
 
+def test_a_file_that_lacks_another_says_to_drop_both(client: TestClient) -> None:
+    content = b"""{"asset": {"version": "2.0"}, "buffers": [{"uri": "a.bin", "byteLength": 36}],
+        "bufferViews": [{"buffer": 0, "byteLength": 36}],
+        "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}], "nodes": [{"mesh": 0}],
+        "scenes": [{"nodes": [0]}], "scene": 0}"""
+    error = client.post("/api/queries", params={"name": "a.gltf"}, content=content).json()["error"]
+    assert error["kind"] == "reference"
+    assert "a.bin" in error["message"]
+    assert "drop it together with its buffers" in error["message"]
+
+
 def test_wrong_requests_give_a_sentence(client: TestClient, upload: Upload) -> None:
     query = upload()
     wrong = {
         f"/api/queries/{query}/results?k=0": 400, f"/api/queries/{query}/results?k=x": 400,
         f"/api/queries/{query}/results?k=100000000000000000000": 400, "/api/queries/none/results": 404,
         "/api/queries/shape-9": 404, "/api/queries/shape-99999999999": 404, "/api/queries/shape-": 404,
+        "/api/queries/shape-00": 404, "/api/queries/0": 404,
         "/api/shapes/9/picture.png": 404, "/api/shapes?row=9": 400, "/api/shapes?row=x": 400,
         "/api/shapes?row=0000000000009999999": 400, "/api/none": 404,
         "/api/results.csv": 400, "/static/../server.py": 404, "/static/%2e%2e/server.py": 404, "/etc/passwd": 404,
-        "/api/map/points": 409, "/api/shapes?limit=5000": 400,
+        "/api/map/points": 409, "/api/shapes?limit=5000": 400, f"/api/shapes/{5000 * '9'}/picture.png": 404,
+        f"/api/queries/shape-0/views/{4400 * '9'}.png": 404, f"/api/map/sheets/{4400 * '9'}.png": 404,
     }  # fmt: skip
     for address, status in wrong.items():
         answer = client.get(address)
@@ -282,7 +339,13 @@ def test_wrong_requests_give_a_sentence(client: TestClient, upload: Upload) -> N
     assert client.post("/api/queries", params={"name": "a.off", "up": "w"}, content=b"x").status_code == 400
     assert client.post("/api/queries", params={"name": "a.off", "kind": "w"}, content=b"x").status_code == 400
     assert client.post("/api/queries", params={"name": "a.off"}, content=bytes(2 << 20)).status_code == 413
-    assert client.put("/api/queries").status_code == 404
+    for method, address, allowed in (
+        ("PUT", "/api/about", "GET, HEAD"), ("TRACE", "/api/about", "GET, HEAD"), ("PUT", "/api/queries", "POST"),
+        ("POST", "/api/queries/shape-0", "DELETE, GET, HEAD"), ("POST", "/static/app.js", "GET, HEAD"),
+    ):  # fmt: skip
+        answer = client.request(method, address)
+        assert (address, answer.status_code, answer.headers["allow"]) == (address, 405, allowed)
+        assert answer.json()["error"]["message"].endswith(".")
 
 
 def test_no_folder_of_this_machine_is_told(client: TestClient, upload: Upload, site: Path) -> None:
@@ -312,7 +375,7 @@ def test_the_openapi_description_fits_the_answers(client: TestClient, applicatio
     assert len(document["paths"]) >= 15
     query = upload()
     for address in application.addresses():
-        plain = address.path.replace(":int", "")
+        plain = address.path.replace(":number", "")
         operation = document["paths"][plain][address.method.lower()]
         if address.method != "GET" or isinstance(address.answer, str) or "map" in plain:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import socket
 
 import pytest
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from shapecnn.web.guard import POLICY, Guard, is_local
 
 TOKEN = "a-token-of-the-tests"
+COOKIE = hmac.new(TOKEN.encode(), b"cookie", "sha256").hexdigest()
 
 
 def ask(token: str | None = None, bound: str = "127.0.0.1", name: str | None = None, **headers: str) -> int:
@@ -24,7 +26,18 @@ def test_names_of_this_machine_are_answered(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "192.168.0.9", "[::1", "a@b"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example",
+        "",
+        "192.168.0.9",
+        "[::1",
+        "a@b",
+        "evil@127.0.0.1",
+        "127.0.0.1/evil.com",
+    ],
 )
 def test_other_names_are_refused(host: str) -> None:
     assert ask(host=host) == 421
@@ -45,7 +58,11 @@ def test_a_token_is_asked_for() -> None:
     assert ask(TOKEN) == 401
     assert ask(TOKEN, authorization="Bearer wrong") == 401
     assert ask(TOKEN, authorization=f"Bearer {TOKEN}") == 200
-    assert ask(TOKEN, cookie=f"a=b; shapecnn_token_8000={TOKEN}") == 200
+    assert ask(TOKEN, cookie=f"a=b; shapecnn_token_8000={COOKIE}") == 200
+    assert ask(TOKEN, cookie=f"shapecnn_token_8000={TOKEN}") == 401  # other servers of the host get the cookie
+    assert ask(TOKEN, authorization=f"bearer {TOKEN}") == 200
+    for two in (f"{COOKIE}; shapecnn_token_8000=old", f"old; shapecnn_token_8000={COOKIE}"):
+        assert ask(TOKEN, cookie=f"shapecnn_token_8000={two}") == 200
     assert ask(TOKEN, "0.0.0.0", authorization=f"Bearer {TOKEN}", host="192.168.0.9:8000") == 200
     assert ask(TOKEN, "0.0.0.0", authorization=f"Bearer {TOKEN}", host="evil.example") == 421
 
@@ -57,6 +74,7 @@ def test_the_token_of_the_address_becomes_a_cookie() -> None:
     assert first.headers["location"] == "/"
     assert "HttpOnly" in first.headers["set-cookie"]
     assert "SameSite=strict" in first.headers["set-cookie"]
+    assert TOKEN not in first.headers["set-cookie"]
     assert client.get("/x").status_code == 200
     assert first.headers["set-cookie"].startswith("shapecnn_token_8000=")  # another server here has another cookie
 

@@ -42,6 +42,20 @@ def test_a_query_that_was_forgotten_while_it_grew_stays_forgotten(monkeypatch: p
     assert kept.get("b") is None
 
 
+def test_a_query_may_grow_while_it_is_measured() -> None:
+    """Another thread keeps a result meanwhile."""
+
+    class Growing:
+        @property
+        def nbytes(self) -> int:
+            measured.kept["views"] = b""
+            return 100_000
+
+    measured = query("a")
+    measured.kept["model"] = Growing()
+    assert measured.size > 100_000
+
+
 def test_names_cannot_be_guessed() -> None:
     assert len({new_name() for _ in range(100)}) == 100
     assert len(new_name()) >= 16

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -52,6 +54,30 @@ def test_a_request_that_is_cancelled_at_the_end_leaves_no_traceback() -> None:
     assert not is_told(record(asyncio.CancelledError()))
     assert is_told(record(ValueError()))
     assert is_told(record(None))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_nothing_but_the_end_is_told_when_work_is_pending(times: int, site: Path) -> None:
+    with serving(site / "index") as (address, process), contextlib.ExitStack() as stack:
+        place = urlsplit(address)
+
+        def send(text: str) -> socket.socket:
+            connection = stack.enter_context(socket.create_connection((place.hostname, place.port), timeout=60))
+            connection.sendall(text.replace("\n", "\r\n").encode())
+            return connection
+
+        host = f"Host: {place.netloc}\n"
+        assert b" 400 " in send("garbage\n\n").recv(1000)
+        upgrade = "Connection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Key: x\n"
+        assert b" 200 " in send(f"GET /api/about HTTP/1.1\n{host}{upgrade}\n").recv(1000)
+        send(f"POST /api/queries?name=a.off HTTP/1.1\n{host}Content-Length: 9\n\nOFF")
+        assert requests.get(f"{address}api/about", timeout=60).ok
+        time.sleep(4)  # the networks are loaded, and the upload is waited for
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+        assert process.stderr is not None
+        assert process.stderr.read() == "\nInterrupted. The server has stopped.\n"
 
 
 def test_a_proxy_is_named_without_port_and_folder(site: Path, command: Command) -> None:
