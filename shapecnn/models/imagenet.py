@@ -61,13 +61,9 @@ class PretrainedNetwork:
         settings = MvcnnSettings(backbone=self.backbone, weights=self.weights, pooling=pooling)
         network = build_network(settings, self.size, classes=0)
         if self.pooling == "upright":
-            from torch import nn
+            from shapecnn.networks.upright import pool_upright
 
-            from shapecnn.networks.upright import Outlined, upright_pooling
-
-            parts = Outlined(network.encode, nn.Sequential(*network.parts.values()))
-            network.encode, network.parts = nn.Identity(), nn.ModuleDict({"outlined": parts})
-            network.pooling = upright_pooling()
+            pool_upright(network)
         return network
 
 

@@ -14,6 +14,8 @@ from importlib import resources
 import torch
 from torch import Tensor, nn
 
+from shapecnn.networks.network import ShapeNetwork
+
 VIEWS = 24
 POSES = 6
 MEASURES = 13
@@ -163,6 +165,17 @@ def prepare(poses: Tensor) -> Tensor:
 def relative(outlines: Tensor, spread: Tensor) -> Tensor:
     """Return measures (..., 6, 13) minus their mean over the poses, in units of ``spread`` (13,), and clipped."""
     return ((outlines - outlines.mean(dim=-2, keepdim=True)) / spread).clamp(-_LARGEST, _LARGEST)
+
+
+def pool_upright(network: ShapeNetwork) -> None:
+    """Let a network pool its views by :class:`UprightPooling` with the shipped scorer.
+
+    Args:
+        network: Network of views, built with EfficientNet-Lite1 and pooling at the end.
+    """
+    outlined = Outlined(network.encode, nn.Sequential(*network.parts.values()))
+    network.encode, network.parts = nn.Identity(), nn.ModuleDict({"outlined": outlined})
+    network.pooling = upright_pooling()
 
 
 def upright_pooling() -> UprightPooling:
