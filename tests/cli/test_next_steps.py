@@ -6,12 +6,15 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
 
+import shapecnn
 from shapecnn.cli import next_steps
-from shapecnn.cli.next_steps import NO_FOLDS, suggest, suggest_again
+from shapecnn.cli.next_steps import NO_FOLDS, suggest, suggest_again, suggest_for_comparison
 from tests.cli.conftest import Command
 from tests.evaluations import write_splits
 from tests.solids import write_solids
@@ -79,6 +82,43 @@ def test_info_leads_on_from_each_kind(world: Path, command: Command) -> None:
     assert words[:2] == ["query", "index"]
     assert Path(words[2]).is_file()
     assert command(*words, "--device", "cpu", *HERE).status == 0  # it works as it stands
+
+
+@pytest.mark.parametrize("has_test", [True, False])
+def test_a_comparison_leads_to_its_best_run(
+    has_test: bool, world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of equal accuracy, the higher mAP decides; a model without training is not evaluated again."""
+
+    def measured(name: str, feature: str, accuracy: float, mean: float) -> SimpleNamespace:
+        contender = SimpleNamespace(
+            model=SimpleNamespace(name=name), artefacts=SimpleNamespace(folder=Path("views")), feature=feature
+        )
+        figures = {"accuracy": SimpleNamespace(value=accuracy), "mAP": SimpleNamespace(value=mean)}
+        evaluation = SimpleNamespace(headline_names=("accuracy", "mAP"))
+        return SimpleNamespace(contender=contender, evaluation=evaluation, figures=figures)
+
+    found = [("other", "penultimate", 0.7, 0.9), ("run", "penultimate", 0.8, 0.5), ("run", "metric", 0.8, 0.6),
+             ("@imagenet", "penultimate", 0.9, 0.9)]  # fmt: skip
+    comparison: Any = SimpleNamespace(split="val", measured=[measured(*each) for each in found])
+    if not has_test:
+        entries = [SimpleNamespace(split="train")]
+        monkeypatch.setattr(shapecnn, "open_artefacts", lambda _: SimpleNamespace(entries=entries))
+    monkeypatch.setattr(next_steps, "is_wanted", lambda: True)
+    with click.Context(click.Command("any")):
+        suggest_for_comparison(comparison, "--protocol", "shapenets")
+    words = [
+        "eval",
+        "run",
+        "--data",
+        "views",
+        *([] if has_test else ["--split", "val"]),
+        "--feature",
+        "metric",
+        "--protocol",
+        "shapenets",
+    ]
+    assert following(capsys.readouterr().err) == [*words, "--out", "run-report"]
 
 
 @pytest.mark.usefixtures("terminal")
