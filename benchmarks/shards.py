@@ -4,10 +4,10 @@
 
 The meshes are those of ``shapecnn demo``, generated with other seeds, in a zip. One shard after another runs as a job
 of its own. The job of the middle shard is killed (SIGKILL, with its workers) when half of its meshes are done, and
-started again: an index says at its end that it has added all, views and grids count those written before as unchanged. Then the
-shards are merged, the result is verified, and the job of one shard runs again although nothing
-has changed. The index is made by a small network on grids, whose closed form is trained on 300 of the shapes; a search
-gives held-out meshes, and the row says for how many the first result has their class.
+started again; at its end, an index says that it has added all its meshes, and views and grids count those that were
+written before as unchanged. Then the shards are merged, the result is verified, and the job of one shard runs again
+although nothing has changed. The index is made by a small network on grids, whose closed form is trained on 300 of the
+shapes; a search gives held-out meshes, and the row says for how many the first result has their class.
 
 ``cpu_ms`` is the time of all processes of a step for each mesh, which other programs on the machine change little.
 ``memory_mb`` is what the processes of a step hold between them, without code: the highest value of all jobs, and
@@ -34,10 +34,10 @@ from measure import arguments, save, table, use_cores
 from soak import TRAINED_ON, lines_of, train, usage, write_meshes
 
 from shapecnn.sources.shapes import CLASSES, make_shape, write_off
-from shapecnn.storage.publishing import WORK
+from shapecnn.storage.unfinished import WORK
 
 QUERIES = 300
-GRIDS = ["--resolution", "22", "--padding", "1"]  # as the network of soak.py sees them
+GRIDS: list[str | Path] = ["--resolution", "22", "--padding", "1"]  # as the network of soak.py sees them
 
 
 @dataclass

@@ -39,8 +39,8 @@ from measure import arguments, save, table, use_cores
 from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.search.index import read_index
 from shapecnn.sources.shapes import CLASSES, make_shape, write_off
-from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.unfinished import WORK
 from shapecnn.workers import pool
 
 POINTS = 20
