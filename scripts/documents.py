@@ -247,6 +247,19 @@ _CLOSED_FORM = {
 }
 
 
+def grids(record: dict[str, Any]) -> str:
+    """Return a line for each choice of the training of grids: figures of what is shipped, and gains over it."""
+    keys = ("mean_class_accuracy", "mAP_macro")
+    lines = []
+    for row in record["figures"]["rows"]:
+        gains = row.get("gains", {})
+        shown = [
+            _gained({"gain": gains[key][0], "interval": gains[key][1:]}) if gains else f"{row[key]:.1%}" for key in keys
+        ]
+        lines.append([f"`{row['name']}`" if row["name"] == "voxresnet" else row["name"], *shown])
+    return _markdown(["change", *map(figure_title, keys)], lines)
+
+
 def membership(record: dict[str, Any]) -> str:
     """Return a line for each config and length of the membership coordinates."""
     lines = []
@@ -479,6 +492,41 @@ def serving(record: dict[str, Any]) -> str:
     ]
     measured = [each for each in lines if any(each[1:])]
     return _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], measured)
+
+
+def shards(record: dict[str, Any]) -> str:
+    """Return a line for each step of a large collection in shards."""
+    lines = [
+        [
+            row["step"],
+            f"{row['meshes']:,}",
+            row["jobs"],
+            f"{row['meshes_per_second']:,.0f}",
+            f"{row['cpu_ms']:.2f} ms",
+            " → ".join(map(str, row["memory_mb"])) + " MB" if row["memory_mb"] else "",
+            f"{row['peak_mb']} MB",
+        ]
+        for row in record["figures"]["rows"]
+    ]
+    headings = ["meshes", "jobs", "meshes/s", "CPU time per mesh", "memory, first → last fifth of a job", "peak"]
+    return _markdown(["step", *headings], lines)
+
+
+def costs(record: dict[str, Any]) -> str:
+    """Return a line for each stage: what it costs for one mesh."""
+    lines = [
+        [
+            row["stage"],
+            f"{row['meshes']:,}",
+            f"{row['cpu_ms']:.1f} ms",
+            f"{row['start_seconds']:.1f} s",
+            f"{row['peak_mb']} MB",
+            f"{row['bytes'] / 1000:.1f} kB",
+        ]
+        for row in record["figures"]["rows"]
+    ]
+    headings = ["meshes of `psb`", "CPU time per mesh", "CPU time of a start", "peak memory", "storage per mesh"]
+    return _markdown(["stage", *headings], lines)
 
 
 def _spread(figure: dict[str, float]) -> str:
