@@ -285,20 +285,17 @@ def ablation(records: list[dict[str, Any]]) -> str:
     return _markdown(["change", *(f"{name}, {title}" for name, title in product(data.values(), titles))], lines)
 
 
-_GAINS = ("accuracy", "mAP")
-
-
 def finetuning(record: dict[str, Any]) -> str:
     lines = [
         [
             row["name"],
-            "" if "gain" not in row["mAP"] else row["against"],
+            "" if "gain" not in row["mAP_macro"] else row["against"],
             row["folds"],
-            *(_gained(row[g]) for g in _GAINS),
+            *(_gained(row[key]) for key in _VALIDATED),
         ]
         for row in record["figures"]["rows"]
     ]
-    return _markdown(["change", "compared with", "folds", *_GAINS], lines)
+    return _markdown(["change", "compared with", "folds", *map(figure_title, _VALIDATED)], lines)
 
 
 def _gained(figure: dict[str, Any]) -> str:
