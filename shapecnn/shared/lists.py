@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,16 @@ Rows = NDArray[np.int64]
 SAMPLE = 40  # vectors of the sample for each list
 ROUNDS = 8  # rounds of k-means
 _BLOCK = 16_384  # vectors compared with all centres at a time
+
+
+class FeatureRows(Protocol):
+    """N vectors of unit length, (N, D) float32, of which rows are read on demand: an array, or one that is encoded."""
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+
+    def __getitem__(self, rows: Any) -> Features:
+        """Return some of the vectors, as an array is indexed."""
 
 
 class Lists:
@@ -30,11 +42,11 @@ class Lists:
         return len(self.centres)
 
     @classmethod
-    def train(cls, vectors: Features, count: int | None = None) -> Lists:
+    def train(cls, vectors: FeatureRows, count: int | None = None) -> Lists:
         """Compute the centres by spherical k-means on a sample, which is the same for the same number of vectors.
 
         Args:
-            vectors: (N, D) float32, N vectors of unit length. May be memory-mapped: only the sample is read.
+            vectors: N vectors; only the sample is read.
             count: Number of lists; None for twice the square root of N.
         """
         count = min(len(vectors), count or max(1, round(2 * len(vectors) ** 0.5)))
@@ -64,8 +76,8 @@ class Lists:
         count = min(count, len(self))
         cosines = np.asarray(vectors, np.float32) @ self.centres.T
         if count == 1:
-            return np.argmax(cosines, axis=1)[:, None]
-        return np.argpartition(-cosines, count - 1, axis=1)[:, :count]
+            return np.asarray(np.argmax(cosines, axis=1)[:, None])
+        return np.asarray(np.argpartition(-cosines, count - 1, axis=1)[:, :count])
 
     def divide(self, vectors: Features) -> tuple[Rows, Rows]:
         """Divide vectors into the lists.

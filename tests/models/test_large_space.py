@@ -50,7 +50,9 @@ def test_nearly_all_nearest_vectors_are_found_and_never_the_own_one() -> None:
     assert shared > 0.9
     assert not (found == own[:, None]).any()
     assert (np.diff(found, axis=1) > 0).all()
-    assert np.array_equal(find_nearest(rows, rows, own, 5, probes=1000), np.sort(nearest, axis=1))
+    whole = find_nearest(rows, rows, own, 5, probes=1000)
+    best = [-np.sort(-np.take_along_axis(cosines, each, axis=1)) for each in (whole, nearest)]
+    assert best[0] == pytest.approx(best[1], abs=1e-6)  # of equally near vectors, either may be found
 
 
 def test_a_large_collection_is_adapted_almost_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
