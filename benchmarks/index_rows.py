@@ -61,7 +61,7 @@ def main() -> None:
             print(name, figures[name], flush=True)
     shown = [(name, *(f"{value:.4g}" for value in each.values())) for name, each in figures.items()]
     print(table(("rows", "bytes", "mAP"), [each[:3] for each in shown]))
-    save(options.json, {"shapes": options.shapes, "rows": figures}, [psb])
+    save(options.json, {"shapes": len(labels), "rows": figures}, [psb])
 
 
 def unpacked(psb: Path, folder: Path, count: int) -> Path:

@@ -22,9 +22,9 @@ from measure import arguments, save, table
 
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.search import update
 from shapecnn.search.index import IndexedShape
 from shapecnn.search.plan import IndexPlan
+from shapecnn.search.publication import Draft, publish_index
 from shapecnn.search.rows import FeatureRow, StoredRow
 from shapecnn.shared.codes import code_size
 from shapecnn.shared.similarity import unit
@@ -79,7 +79,8 @@ def make_index(collection: Path, folder: Path) -> None:
     ]
     plan = replace(IndexPlan.of(UntrainedModel.of(adapt=False)), rows="small")
     claim(folder / WORK)
-    update._publish(folder, plan, {"engine": "none"}, indexed, [], rows, None, small=True)
+    form = plan.form(len(indexed))
+    publish_index(folder, Draft(plan.record, plan.labels, {"engine": "none"}, indexed, [], rows, form), None)
     discard(folder / WORK)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import posixpath
 import zipfile
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -205,7 +206,7 @@ def is_alone(shape: Shape, data: Content, digest: str) -> bool:
 
 def content_key(shape_id: str, digest: str | None) -> ContentKey:
     """Return the cache key of a mesh file: its hash and its extension, because the extension decides the reader."""
-    return digest, PurePosixPath(shape_id).suffix.lower()
+    return digest, posixpath.splitext(shape_id)[1].lower()
 
 
 def printable(name: str) -> str:

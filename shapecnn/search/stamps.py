@@ -8,6 +8,7 @@ that was changed a moment before it was hashed gets no stamp, because a later ch
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ from shapecnn.storage.reading import read_stored, sha256
 
 SETTLED = 2_000_000_000  # ns after which a second change of a file has another time, on every common file system
 _STAMP = np.dtype([("key", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("changed", "<i8"), ("sha256", "V32")])
-_MARK = b"shapecnn stamps 1\n"
+_MARK = b"shapecnn stamps 2\n"
 
 
 class Stamp(NamedTuple):
@@ -126,9 +127,11 @@ def _place(folder: Path, kept: Path | None) -> Path:
 
 
 def _key(shape: Shape) -> int:
-    """Return a number that identifies the mesh file: of two files, equal numbers are as rare as equal hashes are."""
-    name = os.fsencode(os.path.abspath(shape.file)) + b"\0" + os.fsencode(shape.member or "")
-    return int(sha256(name)[:16], 16)
+    """Return a number that identifies the shape in the index: equal numbers of two shapes are as rare as equal hashes.
+
+    The path of its file is not needed: a file at another path has another time of change.
+    """
+    return int.from_bytes(hashlib.blake2b(shape.id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def _stamped(shapes: Iterable[Shape]) -> Iterator[tuple[Shape, Stamp]]:

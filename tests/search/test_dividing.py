@@ -149,8 +149,8 @@ def test_merged_parts_have_the_lists_of_one_run(
 def test_parts_of_different_form_are_refused(solids: Path, tmp_path: Path) -> None:
     update(solids, tmp_path / "1", kind="ivf", shard=Shard(1, 2))
     update(solids, tmp_path / "2", kind="exact", shard=Shard(2, 2))
-    with pytest.raises(MismatchError, match="with --kind exact and .*1 with --kind ivf: make all parts"):
+    with pytest.raises(MismatchError, match=r"with --kind exact and .*1 with --kind ivf: make all parts"):
         shapecnn.merge([tmp_path / "1", tmp_path / "2"], tmp_path / "merged")
     update(solids, tmp_path / "2", kind="ivf", pictures=False, shard=Shard(2, 2))
-    with pytest.raises(MismatchError, match="with --no-pictures and .*1 with --pictures: make all parts"):
+    with pytest.raises(MismatchError, match=r"with --no-pictures and .*1 with --pictures: make all parts"):
         shapecnn.merge([tmp_path / "1", tmp_path / "2"], tmp_path / "merged")
