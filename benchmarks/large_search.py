@@ -46,7 +46,7 @@ from shapecnn.storage.unfinished import WORK, claim, discard
 QUERIES, FOUND, BLOCK = 200, 10, 10_000
 
 SEARCH = """
-import json, sys, time, resource
+import json, sys, time
 from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -67,12 +67,12 @@ for query in queries:
     found.append([hit.shape.id for hit in hits])
 cpu = time.process_time() - cpu
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-kilobytes = {name: int(status[key].split()[0]) for name, key in (("own", "RssAnon"), ("files", "RssFile"))}
+keys = {"own": "RssAnon", "files": "RssFile", "peak": "VmHWM"}
+size = {name: int(status[key].split()[0]) / 1e6 for name, key in keys.items()}
 print(json.dumps({
     "open seconds": opened, "median ms": 1000 * float(np.median(seconds)),
     "CPU ms": 1000 * cpu / len(queries), "95th percentile ms": 1000 * float(np.quantile(seconds, 0.95)),
-    "own GB": kilobytes["own"] / 1e6, "resident GB": sum(kilobytes.values()) / 1e6,
-    "peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, "found": found}))
+    "own GB": size["own"], "resident GB": size["own"] + size["files"], "peak GB": size["peak"], "found": found}))
 """
 
 
@@ -123,7 +123,7 @@ def updated(index: Path, mixture: Mixture, random: np.random.Generator, features
             queries: NDArray[np.float32]) -> dict[str, Any]:  # fmt: skip
     """Figures of an update that replaces a tenth of the shapes."""
     count = len(features)
-    new = pack(np.concatenate([mixture.draw(random, BLOCK) for _ in range(0, count // 10, BLOCK)]))
+    new = pack(mixture.draw(random, count // 10))
     kept = np.sort(random.permutation(count)[len(new) :])
     changed = PackedFeatures(np.concatenate([features.packed[kept], new]))
     figures = publish(index, changed, [*kept.tolist(), *range(count, count + len(new))])

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.search.index import Index, IndexedShape
+from shapecnn.search.index_arrays import Features
 from shapecnn.search.inverted import RANKED
 from shapecnn.search.small_rows import PackedViews
 from shapecnn.shared.similarity import Similarity, cosines, unit
 
 BLOCK = 256  # shapes whose views are compared at once: 16 MB of float32 for 12 views with features of length 1280
 
+_PART = 1 << 16  # shapes whose pooled features are compared at once: encoded features are decoded for it
 _NOISE = 5e-5  # upper bound of the rounding error of a float32 score
 
 
@@ -55,7 +57,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
     if index.inverted is not None and similarity is cosines and k <= RANKED:
         candidates = (np.sort(index.inverted.search(index.features, query, RANKED)[0]) for query in queries)
     else:
-        candidates = _candidates(np.asarray(index.features), queries, k, similarity)
+        candidates = _candidates(index.features, queries, k, similarity)
     answers = []
     for query, rows in zip(queries, candidates, strict=True):
         exact = similarity(query[None].astype(np.float64), index.features[rows].astype(np.float64))[0]
@@ -64,7 +66,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
 
 
 def _candidates(
-    features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
+    features: Features, queries: NDArray[np.float32], k: int, similarity: Similarity
 ) -> Iterator[NDArray[np.int64]]:
     """Yield for each query the row numbers, in ``features``, of all shapes that may be among the k most similar.
 
@@ -73,7 +75,8 @@ def _candidates(
     """
     least = len(features) - min(k, len(features))
     for query in queries:
-        scores = similarity(query[None], features)[0]
+        parts = (features[start : start + _PART] for start in range(0, len(features), _PART))
+        scores = np.concatenate([similarity(query[None], part)[0] for part in parts])
         yield np.flatnonzero(scores >= np.partition(scores, least)[least] - _NOISE)
 
 

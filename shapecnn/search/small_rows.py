@@ -20,6 +20,7 @@ from shapecnn.shared.similarity import scale_to_unit
 Features = NDArray[np.float32]
 
 _STEPS = 127
+_BLOCK = 4096  # features decoded at a time
 
 
 def pack(features: Features) -> NDArray[np.int8]:
@@ -73,7 +74,10 @@ class PackedFeatures:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Decode all features: (N, D) float32."""
-        return unpack(self.packed).astype(dtype or np.float32, copy=False)
+        decoded = np.empty(self.shape, np.float32)
+        for start in range(0, len(decoded), _BLOCK):
+            decoded[start : start + _BLOCK] = self[start : start + _BLOCK]
+        return decoded.astype(dtype or np.float32, copy=False)
 
 
 def same_features(one: Features | PackedFeatures, other: Features | PackedFeatures) -> bool:
