@@ -91,7 +91,8 @@ class AdaptedSpace:
         """
         rooted = _rooted(features)
         self._alone = scale_to_unit(rooted.copy())
-        first = _distinct(self._alone) if placed is None else placed.distinct
+        originals = None if placed is not None else _originals(self._alone)
+        first: Flags = np.arange(len(rooted)) == originals if placed is None else placed.distinct
         count = int(np.count_nonzero(first))
         whole = count == len(first)  # then nothing is copied: the features of a large collection are large
         self._distinct, distinct = (self._alone, rooted) if whole else (self._alone[first], rooted[first])
@@ -116,9 +117,8 @@ class AdaptedSpace:
             items[first], items[~first] = self._known, self._standardized(copies)
         if placed is not None and placed.neighbours is not None:
             nearest = placed.neighbours
-        elif count > EXACT and self._neighbours:
-            own = np.cumsum(first) - 1
-            own[~first] = _copied(self._alone[~first], self._distinct, self._heads)
+        elif originals is not None and count > EXACT and self._neighbours:
+            own = (np.cumsum(first) - 1)[originals]
             nearest = find_nearest(items, self._known, own, self._neighbours).astype(np.int32)
         else:
             nearest = self._nearest(items, self._alone)
@@ -226,16 +226,16 @@ def _heads(rows: Features) -> Features:
     return np.asarray(np.add.reduceat(rows, starts, axis=1) / np.sqrt(sizes), np.float32)
 
 
-def _distinct(rows: Features) -> Flags:
-    """Return (N,) bool for N vectors of D features (N, D): False if a vector is a copy of an earlier vector."""
-    heads, first = _heads(rows), np.arange(len(rows))
+def _originals(rows: Features) -> Rows:
+    """Return the original of each of N vectors of D features (N, D): (N,) int64, its own row if it is no copy."""
+    first = np.arange(len(rows))
     if len(rows) > EXACT:
-        first = find_copies(rows, heads, _LIMIT)
+        first = find_copies(rows, _LIMIT)
     else:
+        heads = _heads(rows)
         for start, near in _near(heads, heads):
             _find_copies(near, rows[start : start + len(near)], rows, start, first)
-    distinct: Flags = first == np.arange(len(rows))
-    return distinct
+    return first
 
 
 def _copied(rows: Features, known: Features, heads: Features) -> Rows:

@@ -2,14 +2,16 @@
 
 Comparing all pairs takes a time that grows with the square of the collection. Two ways around it are used here:
 
-- Copies differ little in every direction. The vectors are sorted along the direction in which they differ most, and
-  each is compared only with those beside it. This finds every copy.
+- Copies differ little in every direction. The vectors are divided into cells along the directions in which they differ
+  most, and each is compared only with the originals in its own cell and those beside it. This finds every copy.
 - Nearest vectors are searched in the parts of the collection that are nearest (Sivic and Zisserman, "Video Google",
   ICCV 2003): the vectors are divided into lists by k-means on a sample, and each vector is compared with all vectors of
   the :data:`PROBES` nearest lists. This finds nearly all of them.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,28 +23,31 @@ Features = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 PROBES = 12  # lists that each vector is compared with
-_FIRST = 4  # coordinates that are compared first, because they are the largest
+_ROUNDING = 1e-5  # upper bound of the rounding error of a squared distance in float32
+_AXES = 5  # directions along which vectors are divided into cells
+_SHORT = 16  # coordinates that are compared before whole vectors are
+_SAMPLE = 4096  # vectors from which the directions of largest variance are computed
 _BLOCK = 4096  # vectors processed at a time
 
 
-def find_copies(rows: Features, heads: Features, limit: float) -> Rows:
+def find_copies(rows: Features, limit: float) -> Rows:
     """Find the original of each vector: the first vector within a distance of it that is no copy itself.
 
     Args:
         rows: (N, D) float32, N vectors of D values.
-        heads: (N, H) float32, shortened vectors, whose distances are never larger than those of the vectors.
         limit: Largest squared distance of a vector and its copy.
 
     Returns:
         (N,) int64, the row of the original of each vector; its own row for a vector that is no copy.
     """
-    coordinates = _principal(heads)
-    order = np.argsort(coordinates[:, 0], kind="stable")
-    table = np.ascontiguousarray(coordinates[order])
+    coordinates = _principal(rows)
+    cells = np.floor(coordinates[:, :_AXES].astype(np.float64) / (limit + _ROUNDING) ** 0.5).astype(np.int64)
+    cells -= cells.min(axis=0) - 1  # the cells beside the first and the last are counted, too: no number wraps around
+    strides = np.append(np.cumprod((cells.max(axis=0) + 2)[:0:-1])[::-1], 1)
+    occupied, own = np.unique(cells @ strides, return_inverse=True)
+    beside = np.array([*itertools.product((-1, 0, 1), repeat=len(strides) - 1)], np.int64).reshape(-1, len(strides) - 1)
     first = np.arange(len(rows))
-    places = np.empty(len(rows), np.int64)
-    places[order] = first
-    _compare_beside(rows, table, np.ascontiguousarray(table[:, :_FIRST]), order, places, limit, first)
+    _compare_beside(rows, coordinates, occupied, own, beside @ strides[:-1], limit, first)
     return first
 
 
@@ -85,44 +90,57 @@ def find_nearest(items: Features, known: Features, own: Rows, count: int, probes
     return np.sort(found, axis=1)
 
 
-def _principal(heads: Features) -> Features:
-    """Return the coordinates of (N, H) vectors in the directions of largest variance, with the same distances."""
-    centred = heads - heads.mean(axis=0, dtype=np.float64).astype(np.float32)
-    _, axes = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
-    return np.asarray(centred @ axes[:, ::-1].astype(np.float32), np.float32)
+def _principal(rows: Features) -> Features:
+    """Return the coordinates of (N, D) vectors along the :data:`_SHORT` directions of largest variance in a sample.
+
+    The distance of two shortened vectors is never larger than the distance of the vectors.
+    """
+    sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)].astype(np.float64)
+    centre = sample.mean(axis=0)
+    _, axes = np.linalg.eigh((sample - centre).T @ (sample - centre))
+    axes = axes[:, ::-1][:, :_SHORT]
+    return np.asarray(rows @ axes.astype(np.float32) - (centre @ axes).astype(np.float32), np.float32)
 
 
 @numba.njit(cache=True)
 def _compare_beside(
-    rows: Features, table: Features, shortest: Features, order: Rows, places: Rows, limit: float, first: Rows
+    rows: Features, coordinates: Features, occupied: Rows, own: Rows, beside: Rows, limit: float, first: Rows
 ) -> None:
     """Write the original of each of the (N, D) vectors ``rows`` to ``first`` (N,), which holds their own rows.
 
-    ``table`` (N, H) has the coordinates of the vectors, sorted by the first; ``shortest`` has the first few of them.
-    ``order`` has the row at each place of the table, and ``places`` the place of each row.
+    ``coordinates`` (N, S) are the same vectors, shortened. ``occupied`` has the numbers of the cells with vectors, in
+    ascending order, and ``own`` (N,) the index of the cell of each vector in it. The cells beside a cell have numbers
+    that differ by one of ``beside``, and by at most 1 more.
     """
-    slack = limit + 1e-5  # the rounding error of float32
-    reach = slack**0.5
+    newest = np.full(len(occupied), -1)  # of the originals in each cell; each names the one before
+    before = np.full(len(rows), -1)
     for row in range(len(rows)):
-        place, best = places[row], row
-        for step in (-1, 1):
-            other = place + step
-            while 0 <= other < len(order) and abs(shortest[other, 0] - shortest[place, 0]) <= reach:
-                candidate = order[other]
-                if candidate < best and first[candidate] == candidate:
-                    distance = 0.0
-                    for k in range(shortest.shape[1]):
-                        distance += (shortest[other, k] - shortest[place, k]) ** 2
-                    if distance <= slack:
-                        for k in range(shortest.shape[1], table.shape[1]):
-                            distance += (table[other, k] - table[place, k]) ** 2
-                            if distance > slack:
-                                break
-                    if distance <= slack:
-                        distance = 0.0
-                        for k in range(rows.shape[1]):
-                            distance += (rows[row, k] - rows[candidate, k]) ** 2
-                        if distance <= limit:
-                            best = candidate
-                other += step
+        best = row
+        for step in beside:
+            lowest = occupied[own[row]] + step - 1
+            cell = np.searchsorted(occupied, lowest)
+            while cell < len(occupied) and occupied[cell] <= lowest + 2:
+                candidate = newest[cell]
+                while candidate >= 0:
+                    if (
+                        candidate < best
+                        and _is_near(coordinates[row], coordinates[candidate], limit + _ROUNDING)
+                        and _is_near(rows[row], rows[candidate], limit)
+                    ):
+                        best = candidate
+                    candidate = before[candidate]
+                cell += 1
         first[row] = best
+        if best == row:
+            before[row], newest[own[row]] = newest[own[row]], row
+
+
+@numba.njit(cache=True)
+def _is_near(one: Features, other: Features, limit: float) -> bool:
+    """Return whether the squared distance of two vectors is at most ``limit``."""
+    distance = 0.0
+    for place in range(len(one)):
+        distance += (one[place] - other[place]) ** 2
+        if distance > limit:
+            return False
+    return True

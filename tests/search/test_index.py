@@ -183,13 +183,13 @@ def test_places_in_the_space_of_the_collection_are_made_once(
 
     monkeypatch.setattr(AdaptedSpace, "_moved", count)
     compared: list[int] = []
-    distinct = space._distinct
+    originals = space._originals
 
-    def compare(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def compare(rows: NDArray[np.float32]) -> NDArray[np.int64]:
         compared.append(len(rows))
-        return distinct(rows)
+        return originals(rows)
 
-    monkeypatch.setattr(space, "_distinct", compare)
+    monkeypatch.setattr(space, "_originals", compare)
     update(solids, folder)
     model = UntrainedModel.of()
     Searcher(read_index(folder), model, device="cpu").query([str(solids / "box/cube.off")], 3, up="z")
