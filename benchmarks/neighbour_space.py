@@ -63,7 +63,6 @@ def main() -> None:
             **json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout),
         }
     del packed
-    large["shapes"] = options.shapes
     print(large, flush=True)
     drawn = mixture.labelled(random, EXACT + EXACT // 20)
     compared = {

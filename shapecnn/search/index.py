@@ -25,6 +25,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -114,6 +115,7 @@ class Index:
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
         form: How the index stores the features, and how it is searched.
         inverted: Lists of encoded features, for a search that does not compare all shapes; None to compare all.
+        mapped: Content of the mapped files.
     """
 
     record: ModelRecord
@@ -125,6 +127,7 @@ class Index:
     labels: Labels = "auto"
     form: Form = PLAIN
     inverted: InvertedFile | None = None
+    mapped: tuple[bytes | mmap, ...] = ()
 
     def row(self, number: int) -> FeatureRow:
         """Return the features of one shape, with its views as they are stored."""
@@ -209,13 +212,13 @@ def _read(folder: Path) -> Index:
     content = sealed.map(FEATURES)
     with sealed.validating(FEATURES):
         arrays = index_arrays(content, header, _descriptor_size(record))
-    inverted = None
+    inverted, mapped = None, [content]
     if header.lists and published(sealed.folder, INVERTED).exists():
-        lists = sealed.map(INVERTED)
+        mapped.append(sealed.map(INVERTED))
         with sealed.validating(INVERTED):
-            inverted = InvertedFile.read(lists, header.count, header.feature_size, header.lists)
+            inverted = InvertedFile.read(mapped[1], header.count, header.feature_size, header.lists)
     shapes = _read_table(sealed, header)
-    return Index(record, header.engine, shapes, *arrays, header.labels, header.form, inverted)
+    return Index(record, header.engine, shapes, *arrays, header.labels, header.form, inverted, tuple(mapped))
 
 
 def _descriptor_size(record: ModelRecord) -> int:

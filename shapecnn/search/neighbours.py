@@ -17,6 +17,7 @@ from shapecnn.search.index_arrays import Features
 from shapecnn.search.inverted import RANKED
 from shapecnn.search.small_rows import PackedViews
 from shapecnn.shared.similarity import Similarity, cosines, unit
+from shapecnn.storage.reading import release
 
 BLOCK = 256  # shapes whose views are compared at once: 16 MB of float32 for 12 views with features of length 1280
 
@@ -62,6 +63,9 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
     for query, rows in zip(queries, candidates, strict=True):
         exact = similarity(query[None].astype(np.float64), index.features[rows].astype(np.float64))[0]
         answers.append([Hit(index.shapes[rows[i]], score) for i, score in _best(exact, k)])
+        if index.inverted is not None:  # the system maps whole neighbourhoods of each row: in time, all of the files
+            for content in index.mapped:
+                release(content)
     return answers
 
 

@@ -49,6 +49,16 @@ def sha256(data: bytes | mmap.mmap | memoryview) -> str:
     return digest.hexdigest()
 
 
+def release(content: bytes | mmap.mmap) -> None:
+    """Give up the memory of the pages of a mapped file; they are read again when they are needed.
+
+    Args:
+        content: Content of a file from :func:`map_stored`.
+    """
+    if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        content.madvise(mmap.MADV_DONTNEED)
+
+
 def sha256_of(path: Path) -> str:
     """Compute the SHA-256 hash of a file of any size without loading the whole file into memory.
 

@@ -11,7 +11,16 @@ import pytest
 
 from shapecnn.errors import StoredDataError
 from shapecnn.storage import reading
-from shapecnn.storage.reading import json_bytes, map_stored, open_stored, read_json, read_stored, sha256, sha256_of
+from shapecnn.storage.reading import (
+    json_bytes,
+    map_stored,
+    open_stored,
+    read_json,
+    read_stored,
+    release,
+    sha256,
+    sha256_of,
+)
 
 
 def test_sha256_is_the_known_one() -> None:
@@ -30,6 +39,10 @@ def test_a_mapped_file_is_hashed_as_its_bytes_are_and_takes_no_memory(
     assert sha256(content) == sha256(data)
     assert resident() - before < 16 << 20
     assert content[:] == data
+    assert resident() - before > 16 << 20
+    release(content)
+    assert resident() - before < 16 << 20
+    assert content[-5:] == data[-5:]
 
 
 def resident() -> int:
