@@ -498,10 +498,10 @@ def index_rows(record: dict[str, Any]) -> str:
 def index_update(record: dict[str, Any]) -> str:
     """Return a row for each update in which nothing changes."""
     lines = [
-        [name, f"{each['seconds']:.1f} s", f"{each['CPU seconds']:.1f} s", f"{each['peak GB']:.2f} GB"]
+        [name, f"{each['seconds']:.1f} s", f"{each['CPU seconds']:.1f} s"]
         for name, each in record["figures"]["updates"].items()
     ]
-    return _markdown([f"update of {record['figures']['meshes']:,} meshes", "time", "CPU time", "memory"], lines)
+    return _markdown([f"update of {record['figures']['meshes']:,} meshes", "time", "CPU time"], lines)
 
 
 def neighbour_space(record: dict[str, Any]) -> str:
