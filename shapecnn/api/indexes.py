@@ -10,6 +10,7 @@ from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.shards import Shard
 from shapecnn.models.device import Device
+from shapecnn.search.header import RowSize, SearchKind
 from shapecnn.search.index import HEADER, read_index
 from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
@@ -35,6 +36,10 @@ def update_index(
     limit: FaceLimit = NO_LIMIT,
     shard: str | None = None,
     overwrite: bool = False,
+    rows: RowSize | None = None,
+    pictures: bool | None = None,
+    kind: SearchKind | None = None,
+    check: bool = False,
     device: Device = "auto",
     workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -62,6 +67,15 @@ def update_index(
         shard: Shard of the collection to index, such as ``2/8`` for the second of 8 shards, which :func:`merge` joins;
             None for the whole collection.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
+        rows: How features are stored. ``full``: as float32 and float16, 41 kB for a shape of ``@imagenet``. ``small``:
+            in one byte a number, and two bits a number for views, 5.3 kB. None: as the index has them; a new index has
+            small rows from 10,000 shapes.
+        pictures: Whether to store features of views, which a search by pictures needs; True for a new index.
+        kind: How the index is searched. ``exact``: a search compares all shapes. ``ivf``: it compares those that an
+            inverted file names, for models that compare features as they are. ``auto`` (the default): ``ivf`` from
+            100,000 shapes where it is possible. None: as the index has it.
+        check: Whether to read and hash every mesh file. Otherwise a file whose size and times are as before is
+            taken to be unchanged.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
@@ -88,10 +102,14 @@ def update_index(
     require_choice("up", up or "z", Up)
     require_choice("orientation", orientation or "upright", Orientation)
     require_choice("feature", feature or "penultimate", Literal["penultimate", "metric"])
+    require_choice("rows", rows or "full", RowSize)
+    require_choice("kind", kind or "auto", SearchKind)
     collection, folder = require_path("collection", collection), Path(folder)
     part = None if shard is None else Shard.parse(shard)
     require_own(HEADER, folder, overwrite)
-    request = IndexRequest(None if model is None else str(model), feature, settings, orientation, up, labels, limit)
+    request = IndexRequest(
+        None if model is None else str(model), feature, settings, orientation, up, labels, limit, rows, pictures, kind
+    )
     plan = plan_index(folder, request, overwrite)
     if plan.model.input.imported:
         say(plan.model.input.note(plan.model.name))
@@ -107,6 +125,7 @@ def update_index(
         command=command,
         shard=part,
         overwrite=overwrite,
+        check=check,
         device=device,
         workers=as_workers(workers),
         progress=progress,

@@ -12,7 +12,8 @@ from typing import Literal
 
 from shapecnn.artefacts.manifest import REMEDY
 from shapecnn.artefacts.merging import merge_artefacts
-from shapecnn.errors import StoredDataError, UsageError
+from shapecnn.errors import StoredDataError, UsageError, caution
+from shapecnn.meshes.collection import Say
 from shapecnn.meshes.parts import read_parts
 from shapecnn.meshes.shards import read_part, unfinished_shard
 from shapecnn.search.merging import merge_indexes
@@ -52,6 +53,7 @@ def merge(
     *,
     overwrite: bool = False,
     progress: Progress = no_progress,
+    say: Say = caution,
     command: str = "shapecnn merge PART... OUT",
 ) -> Merged:
     """Merge the artefacts or the indexes of all shards of a collection.
@@ -66,6 +68,7 @@ def merge(
         overwrite: Whether to replace results made with other settings, and files that shapecnn did not write.
         progress: Callback that receives the number of copied shapes and the number of all shapes; it is not called for
             an index.
+        say: Callback that receives each note for the user as one line of text.
         command: Command line that error messages suggest for making ``out``.
 
     Returns:
@@ -105,7 +108,7 @@ def merge(
     described = read_parts(folders, REMEDY)
     shards = described[folders[0]].count
     if kind_of(folders[0]) == "index":
-        total, removed, failures = merge_indexes(described, out, command=command, overwrite=overwrite)
+        total, removed, failures = merge_indexes(described, out, command=command, overwrite=overwrite, say=say)
         return Merged("index", shards, len(folders), total, failures, time.monotonic() - started, removed)
     kind, made = merge_artefacts(described, out, command=command, overwrite=overwrite, progress=progress)
     total = made.written + made.skipped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -56,6 +56,17 @@ if TYPE_CHECKING:
 @index_labels_option
 @shard_option
 @failures_option
+@click.option("--rows", type=click.Choice(["full", "small"]),
+              help="How features are stored: in full, 41 kB for a shape of @imagenet, or in one byte a number, and two "
+              "bits for views, 5.3 kB.  [default: as in INDEX; small for a new INDEX from 10,000 shapes]")  # fmt: skip
+@click.option("--pictures/--no-pictures", default=None, help="Whether to store features of views, which `shapecnn "
+              "query --image` needs.  [default: as in INDEX; --pictures for a new INDEX]")  # fmt: skip
+@click.option("--kind", type=click.Choice(["auto", "exact", "ivf"]),
+              help="How queries search: exact compares all shapes; ivf compares those that an inverted file names, for "
+              "a run, or @imagenet with adapt=false; auto is ivf from 100,000 shapes where it is possible.  [default: "
+              "as in INDEX; auto for a new INDEX]")  # fmt: skip
+@click.option("--check", is_flag=True, help="Read and hash every mesh file. Without it, a mesh file whose size and "
+              "times are as they were is taken to be unchanged.")  # fmt: skip
 @batch_options
 @device_option
 def command(
@@ -70,6 +81,10 @@ def command(
     up: Up | None,
     labels: Labels | None,
     shard: str | None,
+    rows: Literal["full", "small"] | None,
+    pictures: bool | None,
+    kind: Literal["auto", "exact", "ivf"] | None,
+    check: bool,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -97,6 +112,7 @@ def command(
       shapecnn index meshes/ my-index --set backbone=dinov2-s
       shapecnn index meshes/ my-index --set descriptor=sph
       shapecnn index meshes/ parts/2 --up y --shard 2/8
+      shapecnn index meshes/ my-index --rows small --no-pictures
     """
     from shapecnn.workers.server import start_server
 
@@ -118,6 +134,10 @@ def command(
             limit=limit,
             shard=shard,
             overwrite=overwrite,
+            rows=rows,
+            pictures=pictures,
+            kind=kind,
+            check=check,
             device=device,
             workers=workers,
             progress=progress,

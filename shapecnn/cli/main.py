@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -109,6 +110,7 @@ def main() -> NoReturn:
     while threads of native libraries (OpenVINO, pyarrow) are still running, the threads abort the process when Python
     shuts down. Exit handlers still run first, for example to clean up the socket folder of the worker server.
     """
+    gc.set_threshold(50_000, 20, 20)  # lists of shapes are long and stay: looking for garbage in them takes seconds
     status = 1
     try:
         run()

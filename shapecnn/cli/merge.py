@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from shapecnn.cli.batch import report_failures
-from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_for_artefacts, suggest_for_index
 from shapecnn.cli.options import (
     command_line,
@@ -45,7 +45,7 @@ def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bo
     from shapecnn.search.index import FAILURES
 
     with progress_bar("Merging") as progress:
-        merged = merge(parts, out, overwrite=overwrite, progress=progress, command=command_line())
+        merged = merge(parts, out, overwrite=overwrite, progress=progress, say=note, command=command_line())
     answer = {
         "schema_version": SCHEMA_VERSION,
         "kind": merged.kind,

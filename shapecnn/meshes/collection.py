@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import posixpath
 import zipfile
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -191,9 +192,21 @@ def content_hash(shape: Shape, data: Content) -> str:
     return sha256(b"".join([data, *file_format.companions(bytes(data), shape.sibling)]))
 
 
+def is_alone(shape: Shape, data: Content, digest: str) -> bool:
+    """Tell whether a mesh is in one file, without companion files.
+
+    Args:
+        shape: The shape.
+        data: The content of the mesh file.
+        digest: The result of :func:`content_hash`.
+    """
+    file_format = find_format(shape.id)
+    return file_format is None or file_format.companions is None or digest == sha256(data)
+
+
 def content_key(shape_id: str, digest: str | None) -> ContentKey:
     """Return the cache key of a mesh file: its hash and its extension, because the extension decides the reader."""
-    return digest, PurePosixPath(shape_id).suffix.lower()
+    return digest, posixpath.splitext(shape_id)[1].lower()
 
 
 def printable(name: str) -> str:

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Set
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from shapecnn.errors import CollectionError
 
@@ -63,7 +63,7 @@ def find_files(folder: Path, extensions: Set[str]) -> FileListing:
                     pending.append(f"{prefix}{name}/")
                 elif kind == "link":
                     links.append(f"{prefix}{name}/")
-                elif PurePosixPath(name).suffix.lower() in extensions:
+                elif os.path.splitext(name)[1].lower() in extensions:
                     listing.files.append(prefix + name)
         waiting.extend(sorted(links))
     listing.passed_over.sort()

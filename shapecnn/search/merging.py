@@ -7,7 +7,7 @@ compute an adapted space.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from shapecnn.errors import MismatchError
+from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.parts import collect, same_options
 from shapecnn.meshes.shards import Part
+from shapecnn.search.dividing import divides
 from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, read_failures, read_index
 from shapecnn.search.previous import previous_index
-from shapecnn.search.publication import place_rows, publish_index
+from shapecnn.search.publication import Draft, place_rows, publish_index
 from shapecnn.search.rows import FeatureRow, StoredRow
 from shapecnn.storage.own import require_own
 from shapecnn.storage.publishing import exclusive
@@ -36,7 +38,7 @@ class _Item:
 
     folder: Path
     row: IndexedShape | Failure
-    features: FeatureRow | None
+    features: Callable[[], FeatureRow] | None
 
     @property
     def id(self) -> str:
@@ -52,12 +54,12 @@ class _Item:
             return False
         if self.features is None or other.features is None:
             return self.features is other.features
-        pairs = zip(self.features, other.features, strict=True)
+        pairs = zip(self.features(), other.features(), strict=True)
         return all(one is two if one is None or two is None else np.array_equal(one, two) for one, two in pairs)
 
 
 def merge_indexes(
-    parts: Mapping[Path, Part], out: Path, *, command: str, overwrite: bool = False
+    parts: Mapping[Path, Part], out: Path, *, command: str, overwrite: bool = False, say: Say = silent
 ) -> tuple[int, int, list[tuple[str, str]]]:
     """Merge the indexes of all shards of a collection into one index.
 
@@ -66,6 +68,7 @@ def merge_indexes(
         out: The merged index: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
+        say: Callback that receives the recall of an inverted file as one line of text.
 
     Returns:
         Number of shapes in the merged index; number of shapes of an earlier index in ``out`` that the merged index does
@@ -95,19 +98,21 @@ def merge_indexes(
     shapes = [item.row for item in items if isinstance(item.row, IndexedShape)]
     failures = [item.row for item in items if isinstance(item.row, Failure)]
     rows = [
-        StoredRow(item.row.sha256, partial(FeatureRow, *item.features))
+        StoredRow(item.row.sha256, item.features)
         for item in items
         if isinstance(item.row, IndexedShape) and item.features is not None
     ]
+    draft = Draft(record, index.labels, engine, shapes, failures, rows, index.form)
     with exclusive(out, overwrite):
         old = previous_index(out, record, None, command, overwrite=overwrite)
         claim(out / WORK)
-        placed = None
-        if record.settings["kind"] != "run":  # the similarity of a run never depends on the collection
-            placed = place_rows(record.open(first).comparison, rows, old, out / WORK)
+        placed, by_cosine = None, True
+        if record.settings["kind"] != "run":  # shapes are always compared by the cosine of the features of a run
+            comparison = record.open(first).comparison
+            placed, by_cosine = place_rows(comparison, draft, old, out / WORK), comparison.by_cosine
         for folder in parts:  # their features were memory-mapped, and the files may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        publish_index(out, record, index.labels, engine, shapes, failures, rows, placed)
+        publish_index(out, draft, placed, divided=divides(index.form.kind, by_cosine, len(shapes)), say=say)
         discard(out / WORK)
     removed = {shape.id for shape in old.shapes} - {shape.id for shape in shapes} if old is not None else ()
     return len(shapes), len(removed), [(failure.path, failure.error) for failure in failures]
@@ -122,6 +127,11 @@ def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
             f"{folder} was made with --labels {index.labels} and {first} with --labels {one.labels}: make all parts "
             f"with the same options."
         )
+    for here, there in zip(index.form.options, one.form.options, strict=True):
+        if here != there:
+            raise MismatchError(
+                f"{folder} was made with {here} and {first} with {there}: make all parts with the same options."
+            )
     if not index.shapes:  # no engine has computed anything for it
         return
     other = next(each for each, held in indexes.items() if held.shapes)
@@ -134,9 +144,8 @@ def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
 
 
 def _items(folder: Path, index: Index) -> Iterator[_Item]:
-    views = index.views if index.views is not None else [None] * len(index.shapes)
-    for shape, features in zip(index.shapes, map(FeatureRow, index.features, views), strict=True):
-        yield _Item(folder, shape, features)
+    for number, shape in enumerate(index.shapes):
+        yield _Item(folder, shape, partial(index.row, number))
     for failure in read_failures(folder):
         yield _Item(folder, failure, None)
 

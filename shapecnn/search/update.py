@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +14,16 @@ from shapecnn.meshes.shards import SHARD, Shard, divide
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import compares_views
+from shapecnn.search.changes import IndexChanges as IndexChanges
+from shapecnn.search.changes import changes_between
+from shapecnn.search.dividing import divides
 from shapecnn.search.features import CollectionRows, compute_rows
-from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape
+from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, unfinished_settings
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
-from shapecnn.search.publication import place_rows, publish_index
-from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, journal_rows
+from shapecnn.search.publication import Draft, place_rows, publish_index
+from shapecnn.search.rows import RowJournal, StoredRow, journal_rows
+from shapecnn.search.stamps import Stamps, now, write_stamps
 from shapecnn.storage.journal import open_journal
 from shapecnn.storage.own import require_own
 from shapecnn.storage.publishing import exclusive
@@ -27,32 +31,6 @@ from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK, discard
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
-
-
-@dataclass(frozen=True, slots=True)
-class IndexChanges:
-    """Result of an index update: numbers of added, updated, unchanged and removed shapes, and the failed meshes.
-
-    Attributes:
-        added: Number of new shapes.
-        updated: Number of shapes whose mesh file has changed.
-        unchanged: Number of shapes whose mesh file has not changed.
-        removed: Number of shapes of the old index that the collection no longer has, or whose mesh cannot be used any
-            more.
-        total: Number of shapes in the index after the update.
-        seconds: Duration of the update in seconds.
-        failures: Path and error of each mesh that cannot be used, in order of id.
-        relabelled: Number of unchanged shapes whose label or split has changed.
-    """
-
-    added: int
-    updated: int
-    unchanged: int
-    removed: int
-    total: int
-    seconds: float
-    failures: list[tuple[str, str]]
-    relabelled: int = 0
 
 
 def bring_up_to_date(
@@ -63,6 +41,7 @@ def bring_up_to_date(
     command: str = "shapecnn index COLLECTION INDEX",
     shard: Shard | None = None,
     overwrite: bool = False,
+    check: bool = False,
     device: Device = "auto",
     workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -71,7 +50,8 @@ def bring_up_to_date(
     """Build the index of a collection in a folder, or update the index in the folder.
 
     Features are computed for new and changed meshes only. Shapes that are no longer in the collection are removed from
-    the index.
+    the index. A mesh file whose size and times are as they were when it was hashed is not read again. If nothing has
+    changed, nothing is written.
 
     Args:
         collection: Folder of meshes, zip file of such a folder, or CSV file that lists meshes.
@@ -80,6 +60,7 @@ def bring_up_to_date(
         command: Command line that error messages suggest for building the index.
         shard: Shard of the collection to index; None for the whole collection.
         overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
+        check: True to read and hash every mesh file, whatever its size and times are.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
@@ -96,30 +77,38 @@ def bring_up_to_date(
         BusyError: Another process is writing to ``folder``.
         StoredDataError: The index is damaged or from another version.
     """
-    started = time.monotonic()
+    started, hashed = time.monotonic(), now()
     require_device(device)
-    shapes, part = divide(list_shapes(collection, labels=plan.labels, say=say), shard)
+    listing = list_shapes(collection, labels=plan.labels, say=say)
+    (shapes, part), form = divide(listing, shard), plan.form(len(listing))
     require_own(HEADER, folder, overwrite)
-    scratch = folder / WORK
-    views = compares_views(plan.model)
+    scratch, comparison = folder / WORK, plan.model.comparison
+    views = compares_views(plan.model) and form.pictures
     engine = KeptEngine(plan.model, device, views=views)
     with exclusive(folder, overwrite):
-        old = previous_index(folder, plan.record, part, command, overwrite=overwrite, before=engine.open_if_remote)
+        old = previous_index(folder, plan.record, part, command, rows=form.rows, overwrite=overwrite,
+                             before=engine.open_if_remote)  # fmt: skip
+        resumed = unfinished_settings(scratch) is not None
         header = {**asdict(plan.record), "labels": plan.labels} | ({SHARD: str(shard)} if shard else {})
-        with open_journal(scratch, header) as note:
+        with open_journal(scratch, header | form._asdict()) as note:
             stored, described = _stored_rows(old, scratch, views)
             journal = RowJournal(note, scratch)
-            result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
+            trusted = {} if check else Stamps.read(folder).trusted(shapes)
+            result = compute_rows(shapes, stored, trusted, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
-        rows = [result.rows[shape.id] for shape in listed]
-        placed = place_rows(plan.model.comparison, rows, old, scratch)
-        if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
-            open_sealed(folder, REMEDY).check(FEATURES)
+        rows = [result.rows[shape.id] if form.pictures else result.rows[shape.id].without_views() for shape in listed]
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
-        used = result.engine or described
-        publish_index(folder, plan.record, plan.labels, used, listed, failures, rows, placed, part)
+        draft = Draft(plan.record, plan.labels, result.engine or described, listed, failures, rows, form, part)
+        kept = old is not None and not resumed and _keeps_features(old, draft, result, comparison.adapts)
+        placed = old.placed if old is not None and kept else place_rows(comparison, draft, old, scratch)
+        if old is not None and not kept:  # the old features were mapped during the work, and may have changed
+            open_sealed(folder, REMEDY).check(FEATURES)
+        divided = divides(form.kind, comparison.by_cosine, len(listed))
+        publish_index(folder, draft, placed, divided=divided, old=old, kept=kept, say=say)
+        if trusted.keys() != result.alone:
+            write_stamps(folder, [shape for shape in shapes if shape.id in result.alone], result.hashes, hashed)
         discard(scratch)
-    return _changes(old, listed, result, time.monotonic() - started)
+    return changes_between(old.shapes if old is not None else [], listed, result, time.monotonic() - started)
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
@@ -131,12 +120,10 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
     noted, engine = journal_rows(scratch, views)
     if old is None:
         return noted, engine or {}
-    alone = old.views if old.views is not None else [None] * len(old.shapes)
-    rows = zip(old.shapes, map(FeatureRow, old.features, alone), strict=True)
     stored = {
-        shape.id: StoredRow(shape.sha256, partial(FeatureRow, *row))
-        for shape, row in rows
-        if not views or row.views is not None
+        shape.id: StoredRow(shape.sha256, partial(old.row, number))
+        for number, shape in enumerate(old.shapes)
+        if not views or old.views is not None
     }
     return stored | noted, engine or old.engine
 
@@ -150,18 +137,9 @@ def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShap
     ]
 
 
-def _changes(old: Index | None, shapes: list[IndexedShape], result: CollectionRows, seconds: float) -> IndexChanges:
-    before = {shape.id: shape for shape in old.shapes} if old is not None else {}
-    same = [shape for shape in shapes if shape.id in before and before[shape.id].sha256 == shape.sha256]
-    return IndexChanges(
-        added=sum(shape.id not in before for shape in shapes),
-        updated=sum(shape.id in before for shape in shapes) - len(same),
-        unchanged=len(same),
-        removed=len(before.keys() - {shape.id for shape in shapes}),
-        total=len(shapes),
-        seconds=seconds,
-        failures=[result.failures[shape_id] for shape_id in sorted(result.failures)],
-        relabelled=sum(
-            (before[shape.id].label, before[shape.id].split) != (shape.label, shape.split) for shape in same
-        ),
-    )
+def _keeps_features(old: Index, draft: Draft, result: CollectionRows, adapts: bool) -> bool:
+    """Return whether a new index has the features of the old one, also those adapted to the collection."""
+    stored = (old.form.rows, old.form.pictures) == (draft.form.rows, draft.form.pictures)
+    placed = old.placed is not None or not (adapts and draft.shapes)
+    contents = [[(shape.id, shape.sha256) for shape in shapes] for shapes in (old.shapes, draft.shapes)]
+    return result.engine is None and stored and placed and contents[0] == contents[1]
