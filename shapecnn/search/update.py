@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from shapecnn.search.previous import previous_index
 from shapecnn.search.publication import place_rows, publish_index
 from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, journal_rows
 from shapecnn.storage.journal import open_journal
+from shapecnn.storage.objects.url import absolute
 from shapecnn.storage.own import require_own
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.sealed import open_sealed
@@ -115,7 +115,7 @@ def bring_up_to_date(
         placed = place_rows(plan.model.comparison, rows, old, scratch)
         if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
+        failures = [Failure(i, absolute(path), error) for i, (path, error) in sorted(result.failures.items())]
         used = result.engine or described
         publish_index(folder, plan.record, plan.labels, used, listed, failures, rows, placed, part)
         discard(scratch)
@@ -144,7 +144,7 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
 def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
     """Return an index entry for each shape whose features are computed."""
     return [
-        IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], os.path.abspath(shape.path))
+        IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], absolute(shape.path))
         for shape in shapes
         if shape.id in result.rows
     ]
