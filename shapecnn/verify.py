@@ -166,7 +166,7 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
         run.quantity.regressor()
     _, described = describe_run(folder)
     try:
-        if load_experiment(str(folder / CONFIG)).digest() != described.get("config"):
+        if load_experiment(str(published(folder, CONFIG))).digest() != described.get("config"):
             yield Finding("stale", CONFIG, f"{folder / CONFIG} differs from the config that the run was trained with.")
     except UsageError as error:
         yield Finding("corrupt", CONFIG, str(error))

@@ -88,13 +88,13 @@ class Snapshot:
         if first.in_shard:
             end = together[-1].offset + together[-1].size
             block = self._read(first, first.offset, end - first.offset)
-            for each in together:
+            for each in reversed(together):  # what was asked for is the newest in the cache
                 start = each.offset - first.offset
                 self._keep(each, block[start : start + each.size])
             return
         with ThreadPoolExecutor(_AT_ONCE) as readers:
             contents = readers.map(lambda each: self._read(each, each.offset, each.size), together)
-            for each, content in zip(together, contents, strict=True):
+            for each, content in reversed([*zip(together, contents, strict=True)]):
                 self._keep(each, content)
 
     def _following(self, name: str) -> Iterator[Location]:

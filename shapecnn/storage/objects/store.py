@@ -41,12 +41,23 @@ def list_objects(url: Url) -> Iterator[tuple[str, int]]:
     Raises:
         ObjectStoreError: The store cannot be reached, or refuses.
     """
-    store, key = _open(url.bucket, os.getpid()), url.key
+    obstore, store, key = _obstore(), _open(url.bucket, os.getpid()), url.key
     start = len(key) + 1 if key else 0
-    with _explained(url):
-        for chunk in _obstore().list(store, prefix=key or None, chunk_size=1000):
-            for each in chunk:
-                yield each["path"][start:], each["size"]
+    last: str | None = None
+    attempt = 1
+    while True:
+        try:
+            with _explained(url):
+                for chunk in obstore.list(store, prefix=key or None, offset=last, chunk_size=1000):
+                    for each in chunk:
+                        yield each["path"][start:], each["size"]
+                    last = chunk[-1]["path"]
+                return
+        except ObjectStoreError as error:  # go on after the last full answer
+            if attempt == _TRIES or not error.may_pass:
+                raise
+        _wait(attempt)
+        attempt += 1
 
 
 def read_object(url: Url, most: int | None = None) -> bytes:
@@ -201,15 +212,20 @@ def _obstore() -> Any:
 
 def _retried(url: Url, request: Callable[[], T]) -> T:
     """Carry out a request; repeat it after an error that may pass, such as a response that breaks off."""
-    for attempt in range(_TRIES):
+    for attempt in range(1, _TRIES):
         try:
             with _explained(url):
                 return request()
         except ObjectStoreError as error:
-            if attempt + 1 == _TRIES or not error.may_pass:
+            if not error.may_pass:
                 raise
-        time.sleep(0.2 * 2**attempt * (1 + random.random()))
-    raise AssertionError("the last attempt returns or raises")
+        _wait(attempt)
+    with _explained(url):
+        return request()
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(0.2 * 2**attempt * (1 + random.random()))  # not at the same moment as other readers
 
 
 @contextmanager
@@ -218,7 +234,9 @@ def _explained(url: Url | str) -> Iterator[None]:
     exceptions = _obstore().exceptions
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise _failure(str(url), error) from None
         raise
     except exceptions.AlreadyExistsError:
         raise FileExistsError(str(url)) from None
@@ -244,5 +262,5 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
     return ObjectStoreError(
         f"{url}: the object store did not answer as expected, also not when asked again ({visible(detail)}). Check "
         f"the endpoint and the connection, and run the command again.",
-        may_pass=isinstance(error, exceptions.GenericError),
+        may_pass=isinstance(error, exceptions.GenericError) and not (status and status[1].startswith("4")),
     )
