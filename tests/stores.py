@@ -22,7 +22,7 @@ import pytest
 from shapecnn.storage.objects import snapshot, store
 from shapecnn.storage.objects.url import Url, as_path
 
-_SERVER = """
+SERVER = """
 import logging, sys, threading
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 from moto.server import ThreadedMotoServer
@@ -38,7 +38,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "A
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The endpoint of an S3 server, for all tests of a session."""
-    command = [sys.executable, "-W", "ignore", "-c", _SERVER]
+    command = [sys.executable, "-W", "ignore", "-c", SERVER]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:

@@ -21,6 +21,8 @@ FOLDER = "shapecnn"
 HEADS, OBJECTS = f"{FOLDER}/heads", f"{FOLDER}/objects"
 
 _FORMAT = 1
+_LARGEST_HEAD = 1 << 20  # bytes
+_LARGEST_TABLE = 1 << 30  # bytes; about 5 million files
 _HEAD_NAME = re.compile(r"([0-9]{8})\.json")
 _OBJECT_NAME = re.compile(r"[0-9]{8}/[0-9a-f]{64}(\.[a-z0-9]{1,16})?")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -127,7 +129,7 @@ def read_head(url: Url, number: int) -> Head:
         ObjectStoreError: The store cannot be reached, or refuses.
     """
     place = head_url(url, number)
-    stored = _json(place, read_object(place))
+    stored = _json(place, _read(place, _LARGEST_HEAD))
     try:
         size, digest, name = stored["table"]
         table = _location(size, digest, name, 0)
@@ -162,13 +164,20 @@ def read_table(url: Url, head: Head) -> Table:
         ObjectStoreError: The store cannot be reached, or refuses.
     """
     place = url / OBJECTS / head.table.object
-    content = read_object(place)
+    content = _read(place, _LARGEST_TABLE)
     if sha256(content) != head.table.sha256:
         raise _damaged(place, "its hash differs")
     try:
         return {_inside(name): _location(*where) for name, *where in _json(place, content)["files"]}
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(place, f"{error}") from None
+
+
+def _read(place: Url, most: int) -> bytes:
+    try:
+        return read_object(place, most)
+    except ValueError:
+        raise _damaged(place, f"it is larger than {most / 1e6:,.0f} MB") from None
 
 
 def _json(place: Url, content: bytes) -> dict[str, Any]:
