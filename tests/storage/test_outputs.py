@@ -234,15 +234,18 @@ def test_damage_in_the_store_and_in_the_cache(bucket: Url) -> None:
     found = latest(bucket, fresh=True)
     assert found is not None
     sealed = open_sealed(bucket, "Make it again.")
-    name, *_, other = PICTURES
+    name, *_, last, other = PICTURES  # read in the order of their paths
     sealed.read(name)
     published(bucket, name).write_bytes(b"damaged")
     assert sealed.read(name) == PICTURES[name]  # fetched anew
     shutil.rmtree(cache.fetched_folder())
     write_object(bucket / OBJECTS / found.table[other].object, b"x" * 1000)
+    assert sealed.read(last) == PICTURES[last]  # fetched together with the damaged one
     with pytest.raises(StoredDataError, match="has changed since it was published"):
         sealed.read(other)
     delete_objects([bucket / OBJECTS / found.table[other].object])
+    shutil.rmtree(cache.fetched_folder())
+    assert sealed.read(last) == PICTURES[last]
     with pytest.raises(StoredDataError, match="was replaced while it was read, or objects in it were lost"):
         sealed.read(other)
     head = head_url(bucket, 1)

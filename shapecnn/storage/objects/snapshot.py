@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shapecnn.errors import StoredDataError
+from shapecnn.errors import ShapecnnError, StoredDataError
 from shapecnn.storage.atomic import create
 from shapecnn.storage.objects import cache
 from shapecnn.storage.objects.heads import OBJECTS, Head, Location, Table, latest_number, read_head, read_table
@@ -88,14 +88,21 @@ class Snapshot:
         if first.in_shard:
             end = together[-1].offset + together[-1].size
             block = self._read(first, first.offset, end - first.offset)
-            for each in reversed(together):  # what was asked for is the newest in the cache
-                start = each.offset - first.offset
-                self._keep(each, block[start : start + each.size])
-            return
-        with ThreadPoolExecutor(_AT_ONCE) as readers:
-            contents = readers.map(lambda each: self._read(each, each.offset, each.size), together)
-            for each, content in reversed([*zip(together, contents, strict=True)]):
-                self._keep(each, content)
+            starts = [each.offset - first.offset for each in together]
+            contents = [block[start : start + each.size] for start, each in zip(starts, together, strict=True)]
+        else:
+            with ThreadPoolExecutor(_AT_ONCE) as readers:
+                beside = readers.map(self._read_if_whole, together[1:])
+                contents = [self._read(first, 0, first.size), *beside]
+        for each, content in zip(together[1:], contents[1:], strict=True):
+            if sha256(content) == each.sha256:  # if not, who reads it is told
+                cache.keep(each.sha256, content)
+        if sha256(contents[0]) != first.sha256:
+            raise StoredDataError(
+                f"{self.url / OBJECTS / first.object} has changed since it was published (a hash differs). Publish "
+                f"again with the command that made {self.url}."
+            )
+        cache.keep(first.sha256, contents[0])  # last: the newest files of the cache are removed last
 
     def _following(self, name: str) -> Iterator[Location]:
         """Yield the location of a file, and of those after it that are fetched with it."""
@@ -142,13 +149,11 @@ class Snapshot:
                 f"{self.url} was replaced while it was read, or objects in it were lost. Run the command again."
             ) from None
 
-    def _keep(self, location: Location, content: bytes) -> None:
-        if sha256(content) != location.sha256:
-            raise StoredDataError(
-                f"{self.url / OBJECTS / location.object} has changed since it was published (a hash differs). Publish "
-                f"again with the command that made {self.url}."
-            )
-        cache.keep(location.sha256, content)
+    def _read_if_whole(self, location: Location) -> bytes:
+        try:
+            return self._read(location, 0, location.size)
+        except ShapecnnError:
+            return b""
 
 
 _latest: dict[Url, tuple[float, Snapshot | None]] = {}

@@ -26,7 +26,9 @@ class Url(PosixPath):
     """
 
     def __str__(self) -> str:
-        scheme, *rest = self.parts
+        scheme, *rest = self.parts or (".",)
+        if not rest:  # a parent of a bucket
+            return scheme
         return f"{scheme}//{'/' if scheme == 'file:' else ''}{'/'.join(rest)}"
 
     def as_posix(self) -> str:

@@ -33,6 +33,11 @@ def test_a_url_is_a_path_that_is_printed_as_a_url(text: str, shown: str, bucket:
         assert str((url / "x").parent) == shown
         assert url.absolute() == url.resolve() == as_path(url)
         assert not url.exists()
+        assert (url / "x").is_relative_to(url)
+        assert not url.is_relative_to(url / "x")
+        assert not url.is_relative_to(Path("/data"))
+        assert str(url.with_name("other")).endswith("/other")
+        assert [str(parent) for parent in url.parents][-1] == "."
         copied = pickle.loads(pickle.dumps(url))
         assert (type(copied), str(copied)) == (Url, shown)
     assert absolute(shown) == shown
