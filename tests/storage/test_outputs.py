@@ -135,6 +135,18 @@ def test_a_shard_that_is_hardly_needed_is_packed_anew(bucket: Url) -> None:
     assert {each.object[:8] for name, each in found.table.items() if name in kept} == {"00000002"}
 
 
+def test_a_shard_of_small_files_is_kept(bucket: Url) -> None:
+    """Headers and padding of tar are not what is no longer needed."""
+    small = {name: content[:10] for name, content in PICTURES.items()}
+    write(bucket, small, "shards")
+    write(bucket, {**small, "lamp/1.png": b"lamp"})
+    found = latest(bucket, fresh=True)
+    assert found is not None
+    assert [name for name, each in found.table.items() if name.endswith(".png") and each.object[:8] == "00000002"] == [
+        "lamp/1.png"
+    ]
+
+
 def test_an_interrupted_upload_is_continued(bucket: Url, proxy: Proxy) -> None:
     proxy.faults.plan = {r"PUT .*/heads/": ["503", "…"]}
     with pytest.raises(ObjectStoreError, match=r"heads/00000001\.json: the object store did not answer as expected"):
@@ -318,6 +330,7 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(place: Url, obj
         process.wait()
         found = read(place)
         assert found in (expected[-1], files), number
+        longest *= 0.85 if found == files else 1.2  # moments before and after the head, however busy the machine is
         outcomes.append((found == files, rest == b"done\n"))
         expected.append(found)
     assert outcomes[-1] == (True, True)  # in the end the command runs through

@@ -49,10 +49,23 @@ def write_shards(folder: Path, files: Iterable[tuple[str, str]], shard: Path) ->
                 header.size = len(content)
                 out.write(header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
                 packed.append(Packed(path, out.tell()))
-                out.write(content + bytes(-len(content) % _RECORD))
+                out.write(content + bytes(size_in_shard(len(content)) - _RECORD - len(content)))
                 following = next(waiting, None)
             out.write(bytes(2 * _RECORD))
         yield packed
+
+
+def size_in_shard(size: int) -> int:
+    """Return how many bytes a file takes in a shard, its header included.
+
+    Args:
+        size: Size of the file in bytes.
+
+    Example:
+        >>> size_in_shard(0), size_in_shard(1), size_in_shard(512)
+        (512, 1024, 1024)
+    """
+    return _RECORD + size + -size % _RECORD
 
 
 def sample_name(stem: str, ending: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from shapecnn.errors import BusyError, ObjectStoreError, caution
 from shapecnn.storage.objects import heads
 from shapecnn.storage.objects.heads import OBJECTS, Head, Location, head_url
-from shapecnn.storage.objects.shards import write_shards
+from shapecnn.storage.objects.shards import size_in_shard, write_shards
 from shapecnn.storage.objects.snapshot import Snapshot, latest
 from shapecnn.storage.objects.store import create_object, delete_objects, list_objects, write_object
 from shapecnn.storage.objects.url import Url
@@ -72,11 +72,11 @@ def _reused(base: Snapshot | None, sums: Mapping[str, str], packed: set[str]) ->
     ends: dict[str, int] = {}
     for each in base.table.values() if base is not None else ():
         held[each.sha256, each.in_shard] = each
-        ends[each.object] = max(ends.get(each.object, 0), each.offset + each.size)
+        ends[each.object] = max(ends.get(each.object, 0), each.offset + size_in_shard(each.size))
     found = {name: held[digest, name in packed] for name, digest in sums.items() if (digest, name in packed) in held}
     used: dict[str, int] = {}
     for location in {*found.values()}:
-        used[location.object] = used.get(location.object, 0) + location.size
+        used[location.object] = used.get(location.object, 0) + size_in_shard(location.size)
     return {
         name: each
         for name, each in found.items()
