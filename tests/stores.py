@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -87,10 +87,12 @@ class Faults:
         plan: For requests whose method and path match a pattern, what is done to the first, the second and so on:
             ``ok``, ``503``, ``reset`` (no answer), ``lost`` (carried out, no answer), ``cut`` (half of the body), or
             ``slow`` (the body comes in drops). After the last of them, all are ``ok``, or of ``…`` as before.
+        after: Called with method and path when a request was carried out, before it is answered.
         seen: Method and path of each request, with what was done.
     """
 
     plan: dict[str, list[str]] = field(default_factory=dict)
+    after: Callable[[str], object] = lambda _request: None
     seen: list[tuple[str, str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -137,6 +139,7 @@ def proxy(s3_server: str, bucket: Url, monkeypatch: pytest.MonkeyPatch) -> Itera
             response = connection.getresponse()
             content = response.read()
             connection.close()
+            faults.after(f"{self.command} {self.path}")
             if fault == "lost":
                 self.reset()
                 return

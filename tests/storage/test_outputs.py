@@ -159,6 +159,13 @@ def test_an_interrupted_upload_is_continued(bucket: Url, proxy: Proxy) -> None:
     assert sum(name.startswith("PUT") for name, _ in proxy.faults.seen) == 2  # the table and the head
 
 
+def test_an_upload_that_fails_ends_soon_and_names_the_object(bucket: Url, proxy: Proxy) -> None:
+    proxy.faults.plan = {r"PUT .*/objects/": ["503", "…"]}
+    with pytest.raises(ObjectStoreError, match=r"objects/00000001/[0-9a-f]{64}\.png: the object store did not answer"):
+        write(bucket, {f"{number}.png": bytes([number]) for number in range(200)})
+    assert len({name for name, fault in proxy.faults.seen if fault == "503"}) < 50  # of 200
+
+
 def test_of_two_writers_one_is_told(bucket: Url) -> None:
     with pytest.raises(BusyError, match=r"has published at s3://[\w-]+ in the meantime\. Nothing of it was changed"):
         _publish_late(bucket, [{"a": b"early"}])

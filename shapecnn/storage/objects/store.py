@@ -74,12 +74,12 @@ def read_object(url: Url, most: int | None = None) -> bytes:
     """
     obstore, store = _obstore(), _open(url.bucket, os.getpid())
 
-    def first() -> tuple[Any, bytes]:
-        got = obstore.get(store, url.key, options={"range": (0, BLOCK)})
+    def block(start: int, **conditions: Any) -> tuple[Any, bytes]:
+        got = obstore.get(store, url.key, options={"range": (start, start + BLOCK), **conditions})
         return got.meta, bytes(got.bytes())
 
     try:
-        meta, begun = _retried(url, first)
+        meta, begun = _retried(url, lambda: block(0))
     except ObjectStoreError:
         if _retried(url, lambda: obstore.head(store, url.key))["size"]:
             raise
@@ -87,7 +87,9 @@ def read_object(url: Url, most: int | None = None) -> bytes:
     size = meta["size"]
     if most is not None and size > most:
         raise ValueError(size)
-    return b"".join([begun, *(read_range(url, start, min(BLOCK, size - start)) for start in range(BLOCK, size, BLOCK))])
+    same = {"if_match": meta["e_tag"]}  # not parts of two contents, if another replaces the object meanwhile
+    blocks = (_retried(url, lambda start=start: block(start, **same))[1] for start in range(BLOCK, size, BLOCK))
+    return b"".join([begun, *blocks])
 
 
 def read_range(url: Url, start: int, size: int) -> bytes:
@@ -257,6 +259,8 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
         return ObjectStoreError(f"{url}: access is denied. Check the credentials and the rights on the bucket.")
     if code and code[1] == "NoSuchBucket":
         return ObjectStoreError(f"{url}: there is no such bucket. Check the name, or create the bucket.")
+    if isinstance(error, exceptions.PreconditionError):
+        return ObjectStoreError(f"{url}: the object was replaced while it was read. Run the command again.")
     status = re.search(r"status code: (\d+ [A-Z][\w ]*)", text)
     detail = status[1].strip() + (f", {code[1]}" if code else "") if status else text[-160:]
     return ObjectStoreError(

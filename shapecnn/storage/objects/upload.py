@@ -20,6 +20,7 @@ from shapecnn.storage.reading import sha256, sha256_of
 from shapecnn.workers.progress import stage
 
 _AT_ONCE = 8  # objects that are written at once
+_WAITING = 256  # objects that wait to be written
 _LEAST_USE = 0.5  # a shard is kept if at least this share of its bytes is still needed
 _DELETED_AT_ONCE = 1000
 
@@ -51,11 +52,16 @@ def upload(
         done = 0
         missing = [name for name in sorted(sums) if name not in table]
         single = [name for name in missing if name not in packed]
-        for name, location in zip(
-            single, writers.map(writer.write_file, single, [sums[n] for n in single]), strict=True
-        ):
-            table[name] = location
-            progress(done := done + 1, len(missing))
+        for start in range(0, len(single), _WAITING):
+            names = single[start : start + _WAITING]
+            tasks = [writers.submit(writer.write_file, name, sums[name]) for name in names]
+            try:
+                for name, task in zip(names, tasks, strict=True):
+                    table[name] = task.result()
+                    progress(done := done + 1, len(missing))
+            except BaseException:  # an object that cannot be written, or an interruption: do not begin others
+                writers.shutdown(wait=False, cancel_futures=True)
+                raise
         for shard in writer.write_shards((name, shard_names[name]) for name in missing if name in packed):
             table |= {name: Location(size, sums[name], held, offset) for name, size, held, offset in shard}
             progress(done := done + len(shard), len(missing))

@@ -62,6 +62,16 @@ def test_empty_and_large_objects(place: Url, tmp_path: Path) -> None:
         read_object(place / "large", BLOCK)
 
 
+def test_an_object_that_is_replaced_meanwhile_is_not_mixed(bucket: Url, proxy: Proxy) -> None:
+    old, new = bytes(2 * BLOCK), b"x" * 2 * BLOCK
+    write_object(bucket / "one", old)
+    proxy.faults.after = lambda request: write_object(bucket / "one", new) if request.startswith("GET") else None
+    with pytest.raises(ObjectStoreError, match="was replaced while it was read"):
+        read_object(bucket / "one")
+    proxy.faults.after = lambda _: None
+    assert read_object(bucket / "one") == new
+
+
 def test_an_object_is_created_once(place: Url) -> None:
     assert create_object(place / "head", b"mine")
     assert not create_object(place / "head", b"yours")
