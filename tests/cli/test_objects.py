@@ -132,6 +132,19 @@ def test_views_in_shards_are_samples_of_webdataset(scheme: str, meshes: Path, bu
     assert len(open_artefacts(out).entries) == 8
 
 
+def test_verify_reads_the_store_and_not_the_cache(bucket: Url, meshes: Path, command: Command) -> None:
+    assert command("voxelize", meshes, bucket / "grids", *SMALL).status == 0
+    assert command("verify", bucket / "grids").status == 0
+    grids = [name for name, _ in list_objects(bucket / "grids") if name.endswith(".binvox")]
+    write_object(bucket / "grids" / grids[0], b"damaged")
+    delete_objects([bucket / "grids" / grids[-1]])
+    done = command("verify", bucket / "grids", "--json")
+    findings = json.loads(done.stdout)["folders"][0]["findings"]
+    assert done.status == 1
+    assert [finding["fault"] for finding in findings] == ["corrupt"] * 2
+    assert "objects in it were lost" in str(findings)
+
+
 def test_views_by_another_program_are_imported_into_a_bucket(bucket: Url, tmp_path: Path) -> None:
     meshes = write_splits(tmp_path / "meshes", train=1, test=1)
     run("voxelize", meshes, tmp_path / "grids", *SMALL)

@@ -88,7 +88,7 @@ def read_object(url: Url, most: int | None = None) -> bytes:
     if most is not None and size > most:
         raise ValueError(size)
     same = {"if_match": meta["e_tag"]}  # not parts of two contents, if another replaces the object meanwhile
-    blocks = (_retried(url, lambda start=start: block(start, **same))[1] for start in range(BLOCK, size, BLOCK))
+    blocks = (_retried(url, functools.partial(block, start, **same))[1] for start in range(BLOCK, size, BLOCK))
     return b"".join([begun, *blocks])
 
 
