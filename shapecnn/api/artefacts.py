@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
+from shapecnn.artefacts.reading import shard_names
 from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import caution
 from shapecnn.meshes.collection import Say
@@ -12,6 +13,8 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.shards import Shard
 from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
 from shapecnn.shared.checks import require_choice, require_path, require_settings
+from shapecnn.storage.objects.url import as_path
+from shapecnn.storage.outputs import Objects, written
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -29,6 +32,7 @@ def prepare(
     workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = caution,
+    objects: Objects | None = None,
     command: str | None = None,
 ) -> Summary:
     """Draw or voxelize all meshes of a collection.
@@ -37,8 +41,9 @@ def prepare(
     the collection no longer has.
 
     Args:
-        collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split.
-        out: Folder to write the artefacts to.
+        collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split; or the
+            URL of such a folder or CSV, such as ``s3://bucket/meshes``.
+        out: Folder to write the artefacts to, or its URL.
         settings: ``ViewSettings`` to draw views, or ``VoxelSettings`` to fill voxel grids; None: default views.
         layout: ``sheet``: one contact sheet with all views of a mesh; ``files``: one file for each view.
         max_faces: Largest number of faces of a mesh, unless ``settings`` simplify larger meshes; None: no limit.
@@ -49,6 +54,8 @@ def prepare(
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished meshes and the number of all meshes.
         say: Callback that receives each note for the user as one line of text; by default, notes are Python warnings.
+        objects: How the views or grids are stored if ``out`` is a URL: ``files``, an object for each file, or
+            ``shards``, tar files of about 64 MB; None: as they are at ``out``, or else ``files``.
         command: Command line that error messages suggest for making ``out``.
 
     Returns:
@@ -59,6 +66,7 @@ def prepare(
         UsageError: ``out`` contains files that shapecnn did not write, or the shard does not exist.
         MismatchError: The artefacts in ``out`` were made with other settings, or of another shard.
         StoredDataError: The artefacts in ``out`` are damaged.
+        ObjectStoreError: The object store of a URL cannot be reached, or refuses.
         BusyError: Another process is writing to ``out``.
         MissingLibraryError: A library that the renderer needs cannot be loaded.
 
@@ -71,15 +79,18 @@ def prepare(
     require_choice("layout", layout, Layout)
     require_choice("labels", labels, Labels)
     settings = require_settings(settings or ViewSettings(), ViewSettings | VoxelSettings)
-    return prepare_collection(
-        require_path("collection", collection),
-        Path(out),
-        Recipe(settings, layout, max_faces),
-        command=command or f"shapecnn {'render' if isinstance(settings, ViewSettings) else 'voxelize'} COLLECTION OUT",
-        labels=labels,
-        shard=None if shard is None else Shard.parse(shard),
-        overwrite=overwrite,
-        workers=as_workers(workers),
-        progress=progress,
-        say=say,
-    )
+    out = as_path(out)
+    with written(out, overwrite=overwrite, objects=objects, names=shard_names) as place:
+        return prepare_collection(
+            require_path("collection", collection),
+            place,
+            Recipe(settings, layout, max_faces),
+            command=command
+            or f"shapecnn {'render' if isinstance(settings, ViewSettings) else 'voxelize'} COLLECTION OUT",
+            labels=labels,
+            shard=None if shard is None else Shard.parse(shard),
+            overwrite=overwrite,
+            workers=as_workers(workers),
+            progress=progress,
+            say=say,
+        )

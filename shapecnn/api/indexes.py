@@ -18,6 +18,8 @@ from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
 from shapecnn.shared.checks import require_choice, require_path
 from shapecnn.shared.results import framed, show_with
+from shapecnn.storage.objects.url import as_path
+from shapecnn.storage.outputs import written
 from shapecnn.storage.own import require_own
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -52,8 +54,9 @@ def update_index(
     longer has. An option that is None keeps the value stored in the index; in a new index it has its default.
 
     Args:
-        collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split.
-        folder: Folder of the index.
+        collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split; or the
+            URL of such a folder or CSV, such as ``s3://bucket/meshes``.
+        folder: Folder of the index, or its URL.
         model: ``@imagenet`` (the default), ``@sph``, ``@lfd``, ``@fisher``, or the folder of a run.
         settings: Values for settings of a model without training, by key. For all models of networks also the key
             ``descriptor``: ``sph`` or ``fisher`` joins the feature of the network with this engineered descriptor, and
@@ -90,6 +93,7 @@ def update_index(
         MismatchError: The index was made with another model or other settings, or of another shard.
         UsageError: The model or the shard does not exist, or ``folder`` contains files that shapecnn did not write.
         StoredDataError: The index or the model is damaged.
+        ObjectStoreError: The object store of a URL cannot be reached, or refuses.
         BusyError: Another process is writing to ``folder``.
 
     Example:
@@ -104,33 +108,43 @@ def update_index(
     require_choice("feature", feature or "penultimate", Literal["penultimate", "metric"])
     require_choice("rows", rows or "full", RowSize)
     require_choice("kind", kind or "auto", SearchKind)
-    collection, folder = require_path("collection", collection), Path(folder)
+    collection, folder = require_path("collection", collection), as_path(folder)
     part = None if shard is None else Shard.parse(shard)
-    require_own(HEADER, folder, overwrite)
-    request = IndexRequest(
-        None if model is None else str(model), feature, settings, orientation, up, labels, limit, rows, pictures, kind
-    )
-    plan = plan_index(folder, request, overwrite)
-    if plan.model.input.imported:
-        say(plan.model.input.note(plan.model.name))
-    if plan.new and plan.model.up not in (None, plan.record.up):
-        say(
-            f"Note: the meshes that {plan.model.name} was trained on were read with --up {plan.model.up}; this "
-            f"collection is read with --up {plan.record.up}."
+    with written(folder, overwrite=overwrite) as place:
+        require_own(HEADER, place, overwrite)
+        request = IndexRequest(
+            None if model is None else str(model),
+            feature,
+            settings,
+            orientation,
+            up,
+            labels,
+            limit,
+            rows,
+            pictures,
+            kind,
         )
-    return bring_up_to_date(
-        collection,
-        folder,
-        plan,
-        command=command,
-        shard=part,
-        overwrite=overwrite,
-        check=check,
-        device=device,
-        workers=as_workers(workers),
-        progress=progress,
-        say=say,
-    )
+        plan = plan_index(place, request, overwrite)
+        if plan.model.input.imported:
+            say(plan.model.input.note(plan.model.name))
+        if plan.new and plan.model.up not in (None, plan.record.up):
+            say(
+                f"Note: the meshes that {plan.model.name} was trained on were read with --up {plan.model.up}; this "
+                f"collection is read with --up {plan.record.up}."
+            )
+        return bring_up_to_date(
+            collection,
+            place,
+            plan,
+            command=command,
+            shard=part,
+            overwrite=overwrite,
+            check=check,
+            device=device,
+            workers=as_workers(workers),
+            progress=progress,
+            say=say,
+        )
 
 
 def open_index(
@@ -143,7 +157,7 @@ def open_index(
     """Open an index for similarity search.
 
     Args:
-        folder: Folder of the index.
+        folder: Folder of the index, or its URL.
         model: New folder of the run that computed the features, if the run has moved since.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
@@ -163,7 +177,7 @@ def open_index(
         >>> answers[0].hits[0].shape.id
         'box/train/0.off'
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     index = read_index(folder)
     return Searcher(
         index,

@@ -20,7 +20,6 @@ from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.errors import ItemError
 from shapecnn.meshes.parts import collect, same_options
 from shapecnn.meshes.shards import Part
-from shapecnn.storage.sealed import Sealed
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -117,16 +116,11 @@ class Copier:
         def read() -> ArtefactData:
             if entry.status == "failed":
                 raise failure
-            return ArtefactData(_contents(item), item.facts)
+            return ArtefactData(item.part.contents(entry), item.facts)
 
         if entry.sha256 is None:
             raise failure
         return entry.sha256, read
-
-
-def _contents(item: PartItem) -> Iterator[bytes]:
-    sealed = Sealed(item.folder, item.hashes, REMEDY)
-    return map(sealed.read, sealed.sums)
 
 
 def merge_artefacts(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shapecnn.artefacts.writing import Summary
     from shapecnn.meshes.labels import Labels
     from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
+    from shapecnn.storage.outputs import Objects
     from shapecnn.workers.pool import Workers
 
 SHOWN = 20  # failures listed on a terminal
@@ -31,6 +32,7 @@ def run_prepare(
     max_faces: int | None,
     labels: Labels,
     shard: str | None,
+    objects: Objects | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -47,6 +49,7 @@ def run_prepare(
         max_faces: Maximum number of faces of a mesh; None if only memory limits it.
         labels: Source of labels and splits: ``auto``, ``folder`` or ``none``.
         shard: Shard of the collection to process, such as ``2/8``; None for the whole collection.
+        objects: How the artefacts are stored if ``out`` is a URL: ``files`` or ``shards``; None: as they are there.
         workers: Number, time limit and memory limit of the worker processes.
         overwrite: Replace results made with other settings, and files that shapecnn did not write.
         skip_errors: Exit with status 0 even if meshes failed.
@@ -67,6 +70,7 @@ def run_prepare(
             max_faces=max_faces,
             labels=labels,
             shard=shard,
+            objects=objects,
             overwrite=overwrite,
             workers=workers,
             progress=progress,

@@ -12,6 +12,7 @@ from shapecnn.cli.completion import complete_index, complete_model
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_for_index
 from shapecnn.cli.options import (
+    AnyPath,
     batch_options,
     collection_argument,
     command_line,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 @click.command("index")
 @collection_argument
-@click.argument("index", type=click.Path(path_type=Path, file_okay=False), shell_complete=complete_index)
+@click.argument("index", type=AnyPath(path_type=Path, file_okay=False), shell_complete=complete_index)
 @click.option(
     "--model",
     "model_name",

@@ -9,12 +9,14 @@ import click
 
 from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import (
+    AnyPath,
     batch_options,
     collection_argument,
     faces_options,
     failures_option,
     keep_scale_option,
     labels_option,
+    objects_option,
     orientation_option,
     shard_option,
     up_option,
@@ -23,12 +25,13 @@ from shapecnn.cli.options import (
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
     from shapecnn.settings.views_and_grids import FaceLimit, Up
+    from shapecnn.storage.outputs import Objects
     from shapecnn.workers.pool import Workers
 
 
 @click.command("voxelize")
 @collection_argument
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("out", type=AnyPath(path_type=Path, file_okay=False))
 @click.option("--resolution", type=int, default=30, show_default=True, help="Cells along each side of the grid.")
 @click.option(
     "--padding",
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 @up_option
 @labels_option
 @shard_option
+@objects_option
 @failures_option
 @batch_options
 def command(
@@ -68,6 +72,7 @@ def command(
     up: Up,
     labels: Labels,
     shard: str | None,
+    objects: Objects | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -107,6 +112,7 @@ def command(
         limit.most,
         labels,
         shard,
+        objects,
         workers,
         overwrite,
         skip_errors,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from shapecnn.search.publication import Draft, place_rows, publish_index
 from shapecnn.search.rows import RowJournal, StoredRow, journal_rows
 from shapecnn.search.stamps import Stamps, now, write_stamps
 from shapecnn.storage.journal import open_journal
+from shapecnn.storage.objects.url import absolute
 from shapecnn.storage.own import require_own
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.sealed import open_sealed
@@ -97,7 +97,7 @@ def bring_up_to_date(
             result = compute_rows(shapes, stored, trusted, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] if form.pictures else result.rows[shape.id].without_views() for shape in listed]
-        failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
+        failures = [Failure(i, absolute(path), error) for i, (path, error) in sorted(result.failures.items())]
         draft = Draft(plan.record, plan.labels, result.engine or described, listed, failures, rows, form, part)
         kept = old is not None and not resumed and _keeps_features(old, draft, result, comparison.adapts)
         placed = old.placed if old is not None and kept else place_rows(comparison, draft, old, scratch)
@@ -131,7 +131,7 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
 def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
     """Return an index entry for each shape whose features are computed."""
     return [
-        IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], os.path.abspath(shape.path))
+        IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], absolute(shape.path))
         for shape in shapes
         if shape.id in result.rows
     ]
