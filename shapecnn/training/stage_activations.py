@@ -56,7 +56,7 @@ class StageActivations:
         flip = source is not None and source.augment.flip and start > 0
         path = self._path(start, flip)
         task = "Computing features" if start else "Reading"
-        with accelerator.main_process_first(), self.bar(task, "shapes") as progress:
+        with self.bar(task, "shapes") as progress:
             if path not in self._cache:
                 self._cache[path] = open_activations(
                     path,
@@ -65,6 +65,7 @@ class StageActivations:
                     network_input if start else replace(network_input, turns=1),
                     encoder(self.network, start, accelerator) if start else None,
                     flip,
+                    accelerator,
                     progress,
                 )
             return self._cache[path]
