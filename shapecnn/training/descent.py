@@ -143,7 +143,8 @@ class Descent:
 
     def _step(self, batch: Batch, number: int, *, sample: bool) -> float:
         """Update the weights on one batch, and return its loss. If ``sample`` is true, sample the layers."""
-        share, processes = batch.share, self.accelerator.num_processes
+        share = batch.share
+        processes: int = self.accelerator.num_processes
         with (
             self._monitor.watch(share.part) if sample else nullcontext(),
             WholeBatch(share) if processes > 1 else nullcontext(),
@@ -151,7 +152,7 @@ class Descent:
             logits = self._model(batch.inputs).float()
         # The gradients of the processes are averaged: their mean is the gradient of the mean loss of the whole batch.
         loss = self._loss(logits, batch.targets) * (share.part * processes) if len(logits) else logits.sum()
-        value = float(share.add_up(loss.detach()).item()) / processes
+        value = share.add_up(loss.detach()).item() / processes
         if not math.isfinite(value):
             raise _divergence(self.stage, number, f"The loss became {value}")
         self._stepper.zero_grad()
