@@ -134,7 +134,7 @@ class WholeBatch(TorchFunctionMode):
 
     def _normalize(
         self,
-        inputs: Tensor,
+        input: Tensor,
         running_mean: Tensor | None,
         running_var: Tensor | None,
         weight: Tensor | None = None,
@@ -145,26 +145,26 @@ class WholeBatch(TorchFunctionMode):
     ) -> Tensor:
         """Take the place of :func:`torch.nn.functional.batch_norm`, whose arguments these are."""
         if not training:
-            return functional.batch_norm(inputs, running_mean, running_var, weight, bias, training, momentum, eps)
-        outputs, mean, variance = cast("tuple[Tensor, ...]", _Normalization.apply(inputs, eps, self.share))
+            return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        outputs, mean, variance = cast("tuple[Tensor, ...]", _Normalization.apply(input, eps, self.share))
         if running_mean is not None and running_var is not None:
             with torch.no_grad():
                 running_mean.lerp_(mean.to(running_mean.dtype), momentum)
                 running_var.lerp_(variance.to(running_var.dtype), momentum)
         if weight is not None:
-            outputs = outputs * _by_channel(weight, inputs)
+            outputs = outputs * _by_channel(weight, input)
         if bias is not None:
-            outputs = outputs + _by_channel(bias, inputs)
-        return outputs.to(inputs.dtype)
+            outputs = outputs + _by_channel(bias, input)
+        return outputs.to(input.dtype)
 
-    def _drop(self, inputs: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    def _drop(self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """Take the place of :func:`torch.nn.functional.dropout`, whose arguments these are."""
         examples = len(range(self.share.size)[self.share.own])
         if not training or not examples:
-            return functional.dropout(inputs, p, training, inplace)
-        shape = (self.share.size, len(inputs) // examples, *inputs.shape[1:])
-        mask = functional.dropout(inputs.new_ones((shape[0] * shape[1], *shape[2:])), p)
-        return inputs * mask.reshape(shape)[self.share.own].reshape(inputs.shape)
+            return functional.dropout(input, p, training, inplace)
+        shape = (self.share.size, len(input) // examples, *input.shape[1:])
+        mask = functional.dropout(input.new_ones((shape[0] * shape[1], *shape[2:])), p)
+        return input * mask.reshape(shape)[self.share.own].reshape(input.shape)
 
 
 class _Normalization(torch.autograd.Function):

@@ -209,6 +209,18 @@ def test_other_commands_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_error_before_another_process_is_ready_is_told_once(grids: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.sh"
+    script.write_text(
+        f"[ $RANK = 1 ] && config=nothing || config=demo-shapenets\n"
+        f"exec {sys.executable} -P -m shapecnn train $config --data {grids} --out {tmp_path / 'run'} --device cpu\n"
+    )
+    done = launch(2, each=["--no-python", "sh", str(script)])
+    (error,) = errors(done)
+    assert error.startswith("Error: There is no config 'nothing'.")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_is_told_once(number: signal.Signals, grids: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
