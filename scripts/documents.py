@@ -511,10 +511,10 @@ def neighbour_space(record: dict[str, Any]) -> str:
         for name, each in record["figures"]["compared"].items()
     ]
     large = record["figures"]["large"]
+    spent = f"{large['CPU seconds']:.0f} s of CPU time and {large['peak GB']:.1f} GB"
+    headings = ["features", "mAP, exact", "mAP, approximate", "neighbours that are the same"]
     return (
-        _markdown(["features", "mAP, exact", "mAP, approximate", "neighbours that are the same"], lines)
-        + f"\n\nThe adaptation of {large['shapes']:,} shapes with small rows takes {large['CPU seconds']:.0f} s of CPU time and "
-        f"{large['peak GB']:.1f} GB."
+        f"{_markdown(headings, lines)}\n\nThe adaptation of {large['shapes']:,} shapes with small rows takes {spent}."
     )
 
 
