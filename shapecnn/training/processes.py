@@ -21,21 +21,27 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+_SLICE = 1 << 24  # numbers that processes add up at once
+
 
 def add_up(accelerator: Accelerator, tensor: Tensor) -> Tensor:
-    """Add up a tensor over all processes, element by element.
+    """Add up a tensor over all processes, element by element, in its own memory.
+
+    The tensor may be larger than the memory of a GPU: it is sent a slice at a time.
 
     Args:
         accelerator: Accelerate object with the processes.
-        tensor: The tensor of this process, of the same shape and type in each.
+        tensor: The tensor of this process, of the same shape and type in each. It is used up.
 
     Returns:
         The sum, on the device of ``tensor`` and with the same bits in all processes. A single process gets its own
         tensor.
     """
-    if accelerator.num_processes == 1:
-        return tensor
-    return cast("Tensor", accelerator.reduce(tensor.to(accelerator.device), "sum")).to(tensor.device)
+    if accelerator.num_processes > 1:
+        tensor = tensor.contiguous()
+        for part in tensor.view(-1).split(_SLICE):
+            part.copy_(accelerator.reduce(part.to(accelerator.device), "sum"))
+    return tensor
 
 
 def from_first(accelerator: Accelerator, compute: Callable[[], Value]) -> Value:
@@ -97,7 +103,7 @@ class Share:
         return len(range(self.size)[self.own]) / self.size
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """Add up a tensor over the processes; see :func:`add_up`."""
+        """Add up a tensor over the processes, in its own memory; see :func:`add_up`."""
         return add_up(self.accelerator, tensor)
 
 
@@ -146,6 +152,8 @@ class WholeBatch(TorchFunctionMode):
         """Take the place of :func:`torch.nn.functional.batch_norm`, whose arguments these are."""
         if not training:
             return functional.batch_norm(inputs, running_mean, running_var, weight, bias, training, momentum, eps)
+        if self.share.size == 1 and inputs.numel() == inputs.shape[1]:  # as torch says it
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {inputs.shape}")
         outputs, mean, variance = cast("tuple[Tensor, ...]", _Normalization.apply(inputs, eps, self.share))
         if running_mean is not None and running_var is not None:
             with torch.no_grad():
@@ -175,27 +183,28 @@ class _Normalization(torch.autograd.Function):
         """Normalize inputs (B, C, ...); also return mean and unbiased variance (C,) of the batch, in float64."""
         values = inputs.float()
         axes = [axis for axis in range(inputs.ndim) if axis != 1]
-        own = values.new_tensor([values.numel() // inputs.shape[1]], dtype=torch.float64)
+        own = torch.full((1,), values.numel() // inputs.shape[1], dtype=torch.float64, device=values.device)
         sums = share.add_up(torch.cat([values.sum(axes).double(), own]))
         mean, count = sums[:-1] / sums[-1], sums[-1]
         centred = values - _by_channel(mean.float(), inputs)
         squares = share.add_up(centred.square().sum(axes).double())
         scale = (squares / count + eps).rsqrt().float()
         outputs = centred.mul_(_by_channel(scale, inputs))
-        ctx.save_for_backward(outputs, scale, count)
-        ctx.share, ctx.axes, ctx.dtype = share, axes, inputs.dtype
+        ctx.save_for_backward(inputs, mean, scale, count)  # like torch: of 16 bits under autocast, unlike the outputs
+        ctx.share, ctx.axes = share, axes
         ctx.mark_non_differentiable(mean, variance := squares / (count - 1))
         return outputs, mean, variance
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """Return the gradient by the inputs, from the gradient by the normalized values."""
-        outputs, scale, count = ctx.saved_tensors
+        inputs, centre, scale, count = ctx.saved_tensors
+        outputs = (inputs.float() - _by_channel(centre.float(), inputs)).mul_(_by_channel(scale, inputs))
         gradient = gradients[0].float()
         both = torch.stack([gradient.sum(ctx.axes), (gradient * outputs).sum(ctx.axes)])
         mean, slope = (ctx.share.add_up(both.double()) / count).float()
         change = gradient - _by_channel(mean, outputs) - outputs * _by_channel(slope, outputs)
-        return (change * _by_channel(scale, outputs)).to(ctx.dtype), None, None
+        return (change * _by_channel(scale, outputs)).to(inputs.dtype), None, None
 
 
 def _by_channel(values: Tensor, like: Tensor) -> Tensor:
