@@ -173,14 +173,9 @@ def _run() -> int:
     except (Exception, KeyboardInterrupt) as error:
         end = _end(error)
         if process_count() > 1:
-            ignore_signals()  # torchrun ends the other processes as soon as one has ended
-            from shapecnn.training.ending import LOST, has_lost_another, told_elsewhere
-
-            status = told_elsewhere(end[0] if end else 1)
-            if status is not None:
-                return status
-            if end is None and has_lost_another(error):
-                end = 1, ProcessError.kind, LOST
+            told, end = _among_processes(error, end)
+            if told is not None:
+                return told
         if end is None:
             raise
         status, kind, message = end
@@ -193,7 +188,26 @@ def _run() -> int:
     return status
 
 
-def _end(error: BaseException) -> tuple[int, str, str] | None:
+_End = tuple[int, str, str] | None  # exit status, error kind and message; None for an error in the code of shapecnn
+
+
+def _among_processes(error: BaseException, end: _End) -> tuple[int | None, _End]:
+    """Find out whether another process of the training has told the user why all of them end.
+
+    Returns:
+        Pair of the exit status that this process then has, or None, and what it tells otherwise.
+    """
+    ignore_signals()  # torchrun ends the other processes as soon as one has ended
+    try:
+        from shapecnn.training.ending import LOST, has_lost_another, told_elsewhere
+    except Exception:  # of torch; a signal may have interrupted its import, which cannot be repeated
+        return (end[0] if end is not None and end[1] == "interrupted" else None), end
+    if end is None and has_lost_another(error):
+        end = 1, ProcessError.kind, LOST
+    return told_elsewhere(end[0] if end else 1), end
+
+
+def _end(error: BaseException) -> _End:
     """Return exit status, error kind and message of an error; None for an error in the code of shapecnn."""
     if isinstance(error, click.ClickException):
         error.message = visible(error.message)  # type: ignore[misc]  # may quote control characters

@@ -39,7 +39,7 @@ def add_up(accelerator: Accelerator, tensor: Tensor) -> Tensor:
     """
     if accelerator.num_processes > 1:
         tensor = tensor.contiguous()
-        for part in tensor.view(-1).split(_SLICE):
+        for part in torch.split(tensor.view(-1), _SLICE):
             part.copy_(accelerator.reduce(part.to(accelerator.device), "sum"))
     return tensor
 
@@ -112,7 +112,8 @@ class WholeBatch(TorchFunctionMode):
 
     The statistics of batch normalization are those of the batch, and gradients flow through them. Dropout draws the
     mask of the batch, of which each process uses its part: with the same seed, all processes together use the mask of a
-    single process. Other layers compute each example alone.
+    single process. Other layers compute each example alone. Those that draw at random, such as the stochastic depth of
+    some backbones of torchvision, draw for this process alone; so does dropout inside attention as torch computes it.
 
     Args:
         share: The part of the batch that this process computes. In all tensors, the first axis has the examples of this
@@ -140,7 +141,7 @@ class WholeBatch(TorchFunctionMode):
 
     def _normalize(
         self,
-        inputs: Tensor,
+        input: Tensor,
         running_mean: Tensor | None,
         running_var: Tensor | None,
         weight: Tensor | None = None,
@@ -151,60 +152,63 @@ class WholeBatch(TorchFunctionMode):
     ) -> Tensor:
         """Take the place of :func:`torch.nn.functional.batch_norm`, whose arguments these are."""
         if not training:
-            return functional.batch_norm(inputs, running_mean, running_var, weight, bias, training, momentum, eps)
-        if self.share.size == 1 and inputs.numel() == inputs.shape[1]:  # as torch says it
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {inputs.shape}")
-        outputs, mean, variance = cast("tuple[Tensor, ...]", _Normalization.apply(inputs, eps, self.share))
+            return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        if self.share.size == 1 and input.numel() == input.shape[1]:  # as torch says it
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        arguments = input, weight, bias, eps, self.share
+        outputs, mean, variance = cast("tuple[Tensor, ...]", _Normalization.apply(*arguments))
         if running_mean is not None and running_var is not None:
             with torch.no_grad():
                 running_mean.lerp_(mean.to(running_mean.dtype), momentum)
                 running_var.lerp_(variance.to(running_var.dtype), momentum)
-        if weight is not None:
-            outputs = outputs * _by_channel(weight, inputs)
-        if bias is not None:
-            outputs = outputs + _by_channel(bias, inputs)
-        return outputs.to(inputs.dtype)
+        return outputs
 
-    def _drop(self, inputs: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    def _drop(self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """Take the place of :func:`torch.nn.functional.dropout`, whose arguments these are."""
         examples = len(range(self.share.size)[self.share.own])
         if not training or not examples:
-            return functional.dropout(inputs, p, training, inplace)
-        shape = (self.share.size, len(inputs) // examples, *inputs.shape[1:])
-        mask = functional.dropout(inputs.new_ones((shape[0] * shape[1], *shape[2:])), p)
-        return inputs * mask.reshape(shape)[self.share.own].reshape(inputs.shape)
+            return functional.dropout(input, p, training, inplace)
+        shape = (self.share.size, len(input) // examples, *input.shape[1:])
+        mask = functional.dropout(input.new_ones((shape[0] * shape[1], *shape[2:])), p)
+        return input * mask.reshape(shape)[self.share.own].reshape(input.shape)
 
 
 class _Normalization(torch.autograd.Function):
-    """Subtract the mean of each channel over the whole batch, and divide by its standard deviation."""
+    """Batch normalization over the whole batch. As torch does, it keeps only the inputs, of 16 bits under autocast."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, eps: float, share: Share) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, share: Share
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Normalize inputs (B, C, ...); also return mean and unbiased variance (C,) of the batch, in float64."""
         values = inputs.float()
         axes = [axis for axis in range(inputs.ndim) if axis != 1]
         own = torch.full((1,), values.numel() // inputs.shape[1], dtype=torch.float64, device=values.device)
         sums = share.add_up(torch.cat([values.sum(axes).double(), own]))
         mean, count = sums[:-1] / sums[-1], sums[-1]
-        centred = values - _by_channel(mean.float(), inputs)
-        squares = share.add_up(centred.square().sum(axes).double())
+        outputs = values - _by_channel(mean.float(), inputs)
+        squares = share.add_up(outputs.square().sum(axes).double())
         scale = (squares / count + eps).rsqrt().float()
-        outputs = centred.mul_(_by_channel(scale, inputs))
-        ctx.save_for_backward(inputs, mean, scale, count)  # like torch: of 16 bits under autocast, unlike the outputs
+        outputs *= _by_channel(scale if weight is None else scale * weight, inputs)
+        if bias is not None:
+            outputs += _by_channel(bias, inputs)
+        ctx.save_for_backward(inputs, weight, mean, scale, count)
         ctx.share, ctx.axes = share, axes
         ctx.mark_non_differentiable(mean, variance := squares / (count - 1))
-        return outputs, mean, variance
+        return outputs.to(inputs.dtype), mean, variance
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """Return the gradient by the inputs, from the gradient by the normalized values."""
-        inputs, centre, scale, count = ctx.saved_tensors
-        outputs = (inputs.float() - _by_channel(centre.float(), inputs)).mul_(_by_channel(scale, inputs))
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients by inputs, weight and bias; the latter two of the examples of this process."""
+        inputs, weight, centre, scale, count = ctx.saved_tensors
+        normal = (inputs.float() - _by_channel(centre.float(), inputs)).mul_(_by_channel(scale, inputs))
         gradient = gradients[0].float()
-        both = torch.stack([gradient.sum(ctx.axes), (gradient * outputs).sum(ctx.axes)])
-        mean, slope = (ctx.share.add_up(both.double()) / count).float()
-        change = gradient - _by_channel(mean, outputs) - outputs * _by_channel(slope, outputs)
-        return (change * _by_channel(scale, outputs)).to(inputs.dtype), None, None
+        own = torch.stack([gradient.sum(ctx.axes), (gradient * normal).sum(ctx.axes)])
+        mean, slope = (ctx.share.add_up(own.double()) / count).float()
+        change = gradient - _by_channel(mean, inputs) - normal.mul_(_by_channel(slope, inputs))
+        change *= _by_channel(scale if weight is None else scale * weight, inputs)
+        by_weight, by_bias = (own[row] if ctx.needs_input_grad[which] else None for row, which in ((1, 1), (0, 2)))
+        return change.to(inputs.dtype), by_weight, by_bias, None, None
 
 
 def _by_channel(values: Tensor, like: Tensor) -> Tensor:

@@ -55,7 +55,8 @@ class StageActivations:
         start = start_part(self.network, self.data.experiment, stage)
         source = activation_stage(self.data.experiment, stage)
         flip = source is not None and source.augment.flip and start > 0
-        path = from_first(accelerator, lambda: self._path(start, flip))  # machines may differ in the last bit of weights
+        # Weights of processes on unlike machines may differ in the last bit, and so their hash.
+        path = from_first(accelerator, lambda: self._path(start, flip))
         task = "Computing features" if start else "Reading"
         with self.bar(task, "shapes") as progress:
             if path not in self._cache:

@@ -273,6 +273,18 @@ def test_no_two_processes_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+def test_an_error_before_another_process_is_ready_is_told_once(grids: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.sh"
+    script.write_text(
+        f"[ $RANK = 1 ] && config=nothing || config=demo-shapenets\n"
+        f"exec {sys.executable} -P -m shapecnn train $config --data {grids} --out {tmp_path / 'run'} --device cpu\n"
+    )
+    done = launch(2, each=["--no-python", "sh", str(script)])
+    (error,) = errors(done)
+    assert error.startswith("Error: There is no config 'nothing'.")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_is_told_once(number: signal.Signals, grids: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
@@ -319,6 +331,20 @@ def test_normalizing_in_parts_has_the_gradients_of_torch_in_float64(kind: str, a
 def test_two_processes_add_up_and_normalize_as_one() -> None:
     done = launch(2, each=[str(Path(__file__).with_name("together.py"))])
     assert done.returncode == 0, done.stderr
+
+
+def test_of_a_normalization_only_the_inputs_stay_in_memory(accelerator: Accelerator) -> None:
+    """In 16 bits, until the gradients are computed; what comes next may write into its outputs."""
+    kept: list[Tensor] = []
+    norm, inputs = nn.BatchNorm2d(3), torch.randn(4, 3, 5, 5, dtype=torch.bfloat16, requires_grad=True)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor),
+        WholeBatch(Share(accelerator, 4)),
+    ):
+        outputs = norm(inputs)
+    assert [tensor.dtype for tensor in kept if tensor.numel() == inputs.numel()] == [torch.bfloat16]
+    outputs.relu_().sum().backward()
+    assert inputs.grad is not None
 
 
 def test_a_single_value_per_channel_cannot_be_normalized(accelerator: Accelerator) -> None:
