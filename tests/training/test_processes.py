@@ -132,10 +132,15 @@ def test_several_processes_train_what_one_trains(processes: int, alone: Path, gr
 
 
 def test_frozen_parts_are_computed_in_parts(views: Path, tmp_path: Path) -> None:
-    """Of a network that has more features than there are shapes."""
-    closed = experiment({"kind": "lda", "name": "closed"})
-    train(2, closed, views, tmp_path / "two")
-    run(closed, views, tmp_path / "one")
+    """Also of mirrored shapes, for a stage that stops early, and of more features than there are shapes."""
+    frozen = experiment(
+        stage(train_from="head", epochs=9, early_stopping=1, optimizer="sgd", augment={"flip": True}),
+        {"kind": "lda", "name": "closed"},
+        validation={"folds": 3},
+    )
+    train(2, frozen, views, tmp_path / "two")
+    assert 1 < len((tmp_path / "two" / "metrics.jsonl").read_text().splitlines()) < 10
+    run(frozen, views, tmp_path / "one")
     assert_same(tmp_path / "two", tmp_path / "one", views, 2e-5)
 
 

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from shapecnn.training import processes
+from shapecnn.training.boltzmann import Rbm, contrastive_divergence
 from shapecnn.training.processes import Share, WholeBatch, add_up
 
 
@@ -59,10 +60,24 @@ def normalize(accelerator: Accelerator, examples: int, rows: int) -> None:
         torch.testing.assert_close(found.double(), its, rtol=1e-5, atol=1e-5)
 
 
+def diverge(accelerator: Accelerator, size: int) -> None:
+    """Contrastive divergence of a convolution, of whose batch each process has a share, or one of them none."""
+    torch.manual_seed(1)
+    rbm, data = Rbm(nn.Conv3d(2, 4, 3, stride=2), (2, 7, 7, 7)), torch.rand(size, 2, 7, 7, 7).round()
+    share = Share(accelerator, size)
+    with torch.no_grad():
+        whole = contrastive_divergence(rbm, data, 2, torch.Generator().manual_seed(2))
+        found = contrastive_divergence(rbm, data[share.own], 2, torch.Generator().manual_seed(2), share)
+    for name in ("weight", "hidden_bias", "visible_bias", "activation"):
+        torch.testing.assert_close(getattr(found, name), getattr(whole, name), rtol=1e-5, atol=1e-5)
+
+
 if __name__ == "__main__":
     together = Accelerator(cpu=True)
     assert together.num_processes == 2
     add_up_in_slices(together)
     normalize(together, 3, 2)
     normalize(together, 1, 6)
+    diverge(together, 3)
+    diverge(together, 1)
     together.end_training()
