@@ -44,7 +44,7 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
-    from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs, is_tensorboard_available
+    from accelerate.utils import InitProcessGroupKwargs, is_tensorboard_available
 
     if logs is not None and not is_tensorboard_available():
         raise MissingLibraryError("--tensorboard needs the package tensorboard: pip install 'shapecnn[tensorboard]'")
@@ -72,10 +72,7 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
         mixed_precision=mixed_precision,
         log_with="tensorboard" if logs is not None else None,
         project_dir=str(logs) if logs is not None else None,
-        kwargs_handlers=[
-            InitProcessGroupKwargs(timeout=_PATIENCE),
-            DistributedDataParallelKwargs(broadcast_buffers=False),  # all compute the same statistics
-        ],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )
     if logs is not None:
         accelerator.init_trackers("tensorboard")
