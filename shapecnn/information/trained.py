@@ -13,7 +13,7 @@ from shapecnn.information.outputs import shard_of, size_of
 from shapecnn.models.head import WEIGHTS
 from shapecnn.models.metric import METRIC
 from shapecnn.models.run import CONFIG, METRICS, SPLIT, describe_run
-from shapecnn.search.index import FAILURES, FEATURES, HEADER, IndexedShape, read_shapes
+from shapecnn.search.index import FAILURES, FEATURES, HEADER, INVERTED, IndexedShape, read_shapes
 from shapecnn.storage.checksums import SUMS, parse_sums
 from shapecnn.storage.reading import read_stored
 from shapecnn.storage.sealed import open_sealed
@@ -113,7 +113,10 @@ def index_facts(folder: Path) -> dict[str, Any]:
         "feature_size": header.feature_size,
         "views": header.views,
         "engine": header.engine,
-        "bytes": size_of(folder, [FEATURES]),
+        "rows": header.rows,
+        "kind": header.kind,
+        "lists": header.lists,
+        "bytes": size_of(folder, [FEATURES, INVERTED] if header.lists else [FEATURES]),
         "failures_file": FAILURES if FAILURES in sealed.sums else None,
         "meshes": _meshes(shapes, folder / HEADER),
         "run": _state_of_run(Path(header.model), record.settings.get("weights"))

@@ -56,7 +56,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
         return [[] for _ in queries]
     candidates: Iterator[NDArray[np.int64]]
     if index.inverted is not None and similarity is cosines and k <= RANKED:
-        candidates = (np.sort(index.inverted.search(index.features, query, RANKED)[0]) for query in queries)
+        candidates = (index.inverted.candidates(query) for query in queries)
     else:
         candidates = _candidates(index.features, queries, k, similarity)
     answers = []

@@ -141,13 +141,17 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
     form = stored.form if stored else PLAIN
     rows = request.rows or (form.rows if stored else None)
     if rows == "small" and not packable(model):
-        raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
+        if request.rows:
+            raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
+        rows = None  # the index was made with another model
     kind = request.kind or form.kind
     if kind == "ivf" and not model.comparison.by_cosine:
-        raise UsageError(
-            f"--kind ivf needs a model that compares features as they are, but {model.name} does not: use a trained "
-            f"run, or @imagenet with --set adapt=false."
-        )
+        if request.kind:
+            raise UsageError(
+                f"--kind ivf needs a model that compares features as they are, but {model.name} does not: use a "
+                f"trained run, or @imagenet with --set adapt=false."
+            )
+        kind = "auto"
     pictures = form.pictures if request.pictures is None else request.pictures
     return replace(plan, new=record is None, rows=rows, pictures=pictures, kind=kind)
 

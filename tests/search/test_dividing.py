@@ -54,7 +54,7 @@ def test_an_index_finds_the_same_with_an_inverted_file(solids: Path, folder: Pat
     divided = read_index(folder)
     assert exact.inverted is None
     assert divided.inverted is not None
-    assert "finds 100.0% of the 10 most similar shapes" in said[-1]
+    assert "finds 100.0% of the 10 other shapes" in said[-1]
     model = UntrainedModel.of(adapt=False)
     for index in (exact, divided):
         assert Searcher(index, model, device="cpu").compared()[1].shape == (9, 1280)
@@ -112,6 +112,17 @@ def test_only_features_that_are_compared_as_they_are_are_divided(tmp_path: Path)
     assert not divides("auto", False, 100_000)
 
 
+@pytest.mark.parametrize("settings", [{"adapt": True}, {"descriptor": "sph", "adapt": True}])
+def test_the_kind_of_an_index_does_not_bind_another_model(solids: Path, folder: Path, settings: dict[str, Any]) -> None:
+    update(solids, folder, kind="ivf")
+    plan = plan_index(folder, IndexRequest(settings=settings))
+    assert plan.kind == "auto"
+    with pytest.raises(MismatchError, match="--overwrite"):
+        bring_up_to_date(solids, folder, plan, device="cpu", workers=Workers(1))
+    with pytest.raises(UsageError, match="--kind ivf needs"):
+        plan_index(folder, IndexRequest(settings=settings, kind="ivf"))
+
+
 def test_a_large_index_is_divided_and_one_that_shrinks_is_not(
     solids: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +154,7 @@ def test_merged_parts_have_the_lists_of_one_run(
         assert (held.form.rows, held.inverted is not None) == ("small", kind == "ivf")  # each has fewer than 9 shapes
     shapecnn.merge(parts, tmp_path / "merged", say=(said := []).append)
     assert contents(tmp_path / "merged") == contents(tmp_path / "whole")
-    assert "of the 10 most similar shapes" in said[0]
+    assert "of the 10 other shapes most similar" in said[0]
 
 
 def test_parts_of_different_form_are_refused(solids: Path, tmp_path: Path) -> None:

@@ -150,6 +150,16 @@ def test_descriptors_have_full_rows_only(tmp_path: Path) -> None:
         plan_index(tmp_path / "index", IndexRequest(model="@sph", rows="small"))
 
 
+@pytest.mark.parametrize("other", [{"model": "@sph"}, {"settings": {"descriptor": "sph"}}])
+def test_the_rows_of_an_index_do_not_bind_another_model(solids: Path, folder: Path, other: dict[str, Any]) -> None:
+    update(solids, folder, rows="small")
+    assert plan_index(folder, IndexRequest(**other)).form(10_000).rows == "full"
+    with pytest.raises(MismatchError, match="--overwrite"):
+        update(solids, folder, **other)
+    with pytest.raises(UsageError, match="--rows small stores features of networks"):
+        plan_index(folder, IndexRequest(**other, rows="small"))
+
+
 def test_neighbours_that_do_not_exist_are_refused(solids: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shapecnn.models.adapted_space.SHARE", 4)  # so few shapes have neighbours
     update(solids, folder, rows="small")
