@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.shared.similarity import scale_to_unit
+from shapecnn.shared.similarity import most_similar, scale_to_unit
 
 Features = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -79,13 +79,9 @@ class Lists:
             count: Number of lists for each vector.
 
         Returns:
-            (Q, count) int64, numbers of lists, in no particular order.
+            (Q, count) int64, numbers of lists in ascending order, the same on all machines.
         """
-        count = min(count, len(self))
-        cosines = np.asarray(vectors, np.float32) @ self.centres.T
-        if count == 1:
-            return np.asarray(np.argmax(cosines, axis=1)[:, None])
-        return np.asarray(np.argpartition(-cosines, count - 1, axis=1)[:, :count])
+        return most_similar(vectors @ self.centres.T, vectors, self.centres, min(count, len(self)))
 
     def divide(self, vectors: Features) -> tuple[Rows, Rows]:
         """Divide vectors into the lists.

@@ -17,9 +17,10 @@ from safetensors.numpy import load_file
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.joined import resolve_index_model
 from shapecnn.models.untrained import UntrainedModel
+from shapecnn.search import neighbours
 from shapecnn.search import plan as planning
 from shapecnn.search.index import FEATURES, HEADER, Index, IndexedShape, index_settings, read_index
-from shapecnn.search.neighbours import search_views
+from shapecnn.search.neighbours import search, search_views
 from shapecnn.search.plan import IndexPlan, IndexRequest, plan_index
 from shapecnn.search.query import Searcher, require_views
 from shapecnn.search.record import ModelRecord
@@ -73,6 +74,36 @@ def test_pictures_find_the_view_they_were_drawn_from(solids_index: Path) -> None
         assert (hits[0].shape, hits[0].view) == (shapes[row], view)
         assert hits[0].score == pytest.approx(1, abs=0.05)
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_only_the_rows_to_search_are_decoded_and_a_block_at_a_time(
+    solids_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(6)
+    views = unit(np.abs(random.normal(size=(40, 3, 64))).astype(np.float32))
+    shapes = [IndexedShape(f"{row:02d}.off", None, None, "", "") for row in range(40)]
+    packed = PackedFeatures(pack(views[:, 0]))
+    index = Index(read_index(solids_index).record, {}, shapes, packed, PackedViews(*encode(views), size=64))
+    every = search(index, packed[:2], 40), search_views(index, views[:2, 1], 40)
+    read: list[int] = []
+    for kind in (PackedFeatures, PackedViews):
+        take = kind.__getitem__
+
+        def count(self: Any, part: Any, take: Any = take) -> Any:
+            found = take(self, part)
+            read.append(len(found))
+            return found
+
+        monkeypatch.setattr(kind, "__getitem__", count)
+    monkeypatch.setattr(neighbours, "PART", 4)
+    monkeypatch.setattr(neighbours, "PACKED_BLOCK", 4)
+    among = np.arange(1, 40, 3)
+    chosen = search(index, packed[:2], 4, among=among), search_views(index, views[:2, 1], 4, among)
+    for some, whole in zip(chosen, every, strict=True):
+        for hits, others in zip(some, whole, strict=True):
+            assert hits == [hit for hit in others if int(hit.shape.id[:2]) in among][:4]
+    assert max(read) <= 4
+    assert search(index, packed[:1], 4, among=among[:0]) == [[]]
 
 
 def test_an_index_becomes_small_without_computing_a_feature_and_finds_the_same(solids: Path, folder: Path) -> None:

@@ -23,6 +23,18 @@ def test_each_vector_is_in_the_list_of_its_nearest_centre() -> None:
     assert np.array_equal(Lists.train(vectors, 12).centres, lists.centres)
 
 
+def test_rounding_does_not_decide_the_list_of_a_vector() -> None:
+    """The sums of float32 are rounded differently with another number of cores: here each list has a near twin."""
+    random = np.random.default_rng(2)
+    centres = unit(np.repeat(random.normal(size=(40, 64)), 2, axis=0))
+    centres = unit((centres + 3e-8 * random.normal(size=centres.shape)).astype(np.float32))
+    vectors = unit(random.normal(size=(500, 64)).astype(np.float32))
+    exact = vectors.astype(np.float64) @ centres.T.astype(np.float64)
+    lists = Lists(centres)
+    assert np.array_equal(lists.nearest(vectors)[:, 0], exact.argmax(axis=1))
+    assert np.array_equal(np.sort(lists.nearest(vectors, 3)), np.sort(np.argsort(-exact, axis=1, kind="stable")[:, :3]))
+
+
 def test_training_finds_groups_that_are_there() -> None:
     random = np.random.default_rng(1)
     centres = np.eye(6, dtype=np.float32)
