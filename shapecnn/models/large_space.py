@@ -3,7 +3,8 @@
 Comparing all pairs takes a time that grows with the square of the collection. Two ways around it are used here:
 
 - Copies differ little in every direction. The vectors are divided into cells along the directions in which they differ
-  most, and each is compared only with the originals in its own cell and those beside it. This finds every copy.
+  most, and each is compared only with the originals in its own cell and those beside it. This finds every copy. Where
+  vectors are crowded, so that many originals share a cell, the time still grows with the square of their number.
 - Nearest vectors are searched in the parts of the collection that are nearest (Sivic and Zisserman, "Video Google",
   ICCV 2003): the vectors are divided into lists by k-means on a sample, and each vector is compared with all vectors of
   the :data:`PROBES` nearest lists. This finds nearly all of them.
