@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 from shapecnn.errors import StoredDataError, UsageError, visible
 from shapecnn.storage.checksums import SUMS, parse_sums
 from shapecnn.storage.publishing import publish, published
-from shapecnn.storage.reading import TOO_MANY_OPEN, map_stored, parse_json, read_stored, sha256, sha256_of
+from shapecnn.storage.reading import (
+    TOO_MANY_OPEN,
+    map_stored,
+    parse_json,
+    read_stored,
+    sha256,
+    sha256_of,
+    sha256_of_map,
+)
 
 Content = TypeVar("Content")
 
@@ -59,7 +67,7 @@ class Sealed:
         Raises:
             StoredDataError: ``SHA256SUMS`` does not list the file, the file cannot be read, or its hash differs.
         """
-        return self._checked(name, map_stored, sha256)
+        return self._checked(name, map_stored, sha256_of_map)
 
     def check(self, name: str) -> None:
         """Raise StoredDataError unless a file of the folder, of any size, matches its hash.
