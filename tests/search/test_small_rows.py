@@ -19,6 +19,7 @@ from shapecnn.models.joined import resolve_index_model
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import neighbours
 from shapecnn.search import plan as planning
+from shapecnn.search.header import Form
 from shapecnn.search.index import FEATURES, HEADER, Index, IndexedShape, index_settings, read_index
 from shapecnn.search.neighbours import search, search_views
 from shapecnn.search.plan import IndexPlan, IndexRequest, plan_index
@@ -151,7 +152,7 @@ def test_an_index_without_pictures_says_so_and_gets_them_when_asked(solids: Path
     update(solids, folder, rows=rows, pictures=False)
     index = read_index(folder)
     assert (index.views, index.form.pictures, "views" in load_file(folder / FEATURES)) == (None, False, False)
-    assert plan_index(folder, IndexRequest()).pictures is False
+    assert plan_index(folder, IndexRequest()).chosen.pictures is False
     with pytest.raises(UsageError, match="--pictures"):
         require_views(index, UntrainedModel.of(), "index")
     update(solids, folder, pictures=True)
@@ -165,8 +166,8 @@ def test_an_index_of_a_large_collection_is_small_unless_it_was_full(
 ) -> None:
     plan = IndexPlan.of(UntrainedModel.of())
     assert [plan.form(count).rows for count in (0, 9_999, 10_000)] == ["full", "full", "small"]
-    assert replace(plan, rows="full").form(10_000).rows == "full"
-    assert replace(plan, rows="small").form(0).rows == "small"
+    assert replace(plan, sized=False).form(10_000).rows == "full"
+    assert replace(plan, chosen=Form("small")).form(0).rows == "small"
     joined = resolve_index_model("@imagenet", {"descriptor": "sph"})
     assert replace(plan, model=joined, record=ModelRecord.of(joined, "z", None)).form(10_000).rows == "full"
     monkeypatch.setattr(planning, "SMALL_FROM", 9)
