@@ -12,7 +12,7 @@ from shapecnn.information.outputs import shard_of
 from shapecnn.models.head import WEIGHTS
 from shapecnn.models.metric import METRIC
 from shapecnn.models.run import CONFIG, METRICS, SPLIT, describe_run
-from shapecnn.search.index import FAILURES, FEATURES, HEADER, IndexedShape, read_shapes
+from shapecnn.search.index import FAILURES, FEATURES, HEADER, INVERTED, IndexedShape, read_shapes
 from shapecnn.storage.objects.url import Url, as_path
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import RESUME, RESUME_REMEDY, WORK
@@ -111,7 +111,10 @@ def index_facts(folder: Path) -> dict[str, Any]:
         "feature_size": header.feature_size,
         "views": header.views,
         "engine": header.engine,
-        "bytes": sealed.size(FEATURES),
+        "rows": header.rows,
+        "kind": header.kind,
+        "lists": header.lists,
+        "bytes": sum(map(sealed.size, [FEATURES, INVERTED] if header.lists else [FEATURES])),
         "failures_file": FAILURES if FAILURES in sealed.sums else None,
         "meshes": _meshes(shapes, folder / HEADER),
         "run": _state_of_run(as_path(header.model), record.settings.get("weights"))

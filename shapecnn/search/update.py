@@ -22,7 +22,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
 from shapecnn.search.publication import Draft, place_rows, publish_index
 from shapecnn.search.rows import RowJournal, StoredRow, journal_rows
-from shapecnn.search.stamps import Stamps, now, write_stamps
+from shapecnn.search.stamps import Stamps, take_stamps, write_stamps
 from shapecnn.storage.journal import open_journal
 from shapecnn.storage.objects.url import absolute
 from shapecnn.storage.own import require_own
@@ -77,7 +77,7 @@ def bring_up_to_date(
         BusyError: Another process is writing to ``folder``.
         StoredDataError: The index is damaged or from another version.
     """
-    started, hashed = time.monotonic(), now()
+    started = time.monotonic()
     require_device(device)
     listing = list_shapes(collection, labels=plan.labels, say=say)
     (shapes, part), form = divide(listing, shard), plan.form(len(listing))
@@ -93,7 +93,8 @@ def bring_up_to_date(
         with open_journal(scratch, header | form._asdict()) as note:
             stored, described = _stored_rows(old, scratch, views)
             journal = RowJournal(note, scratch)
-            trusted = {} if check else Stamps.read(folder).trusted(shapes)
+            taken = take_stamps(shapes)
+            trusted = {} if check else Stamps.read(folder).trusted(taken)
             result = compute_rows(shapes, stored, trusted, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] if form.pictures else result.rows[shape.id].without_views() for shape in listed]
@@ -106,7 +107,7 @@ def bring_up_to_date(
         divided = divides(form.kind, comparison.by_cosine, len(listed))
         publish_index(folder, draft, placed, divided=divided, old=old, kept=kept, say=say)
         if trusted.keys() != result.alone:
-            write_stamps(folder, [shape for shape in shapes if shape.id in result.alone], result.hashes, hashed)
+            write_stamps(folder, taken, {shape_id: result.hashes[shape_id] for shape_id in result.alone})
         discard(scratch)
     return changes_between(old.shapes if old is not None else [], listed, result, time.monotonic() - started)
 
