@@ -74,9 +74,9 @@ def written(
             with _naming(out, folder):
                 yield folder
         except UsageError as error:
-            if not is_new:
+            if not is_new and _is_finished(folder):
                 error.args = (f"{error} What a command made before, not published yet, is in {_moved(folder)}",)
-            elif not _has_work(folder):
+            elif is_new and not _has_work(folder):
                 _clear(folder)
             raise
         try:
@@ -162,9 +162,12 @@ def _begun(folder: Path) -> list[str]:
 
 def _has_work(folder: Path) -> bool:
     """Return whether a work folder holds unfinished work, or something finished that is not published."""
+    return _is_finished(folder) or any((folder / name).exists() for name in WORKS)
+
+
+def _is_finished(folder: Path) -> bool:
     brought = _begun(folder)[2:]
-    finished = (folder / SUMS).exists() and brought not in ([], [sha256_of(folder / SUMS)])
-    return finished or any((folder / name).exists() for name in WORKS)
+    return (folder / SUMS).exists() and brought not in ([], [sha256_of(folder / SUMS)])
 
 
 def _clear(folder: Path) -> None:
