@@ -163,7 +163,10 @@ class Sealed:
             raise StoredDataError(f"{self.folder / SUMS} has no hash of {printable(name)}. {self.remedy}")
         path = printable(self.folder / name)
         try:
-            content = read(self._path(name))
+            try:
+                content = read(self._path(name))
+            except FileNotFoundError:  # another process made room in the cache at this moment
+                content = read(self._path(name))
             actual = digest(content)
             if actual != self.sums[name] and self.snapshot is not None:
                 self.snapshot.forget(name)  # the copy in the cache was damaged: fetch it anew
