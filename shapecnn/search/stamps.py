@@ -52,13 +52,15 @@ class Stamp(NamedTuple):
 def take_stamps(shapes: Iterable[Shape]) -> dict[str, Stamp]:
     """Return the stamp of the mesh file of each shape, by shape id; that of a file inside a zip is that of the zip.
 
-    Shapes without a file on disk are left out, and those whose file was changed a moment ago.
+    Shapes without a file on the local disk are left out, and those whose file was changed a moment ago.
 
     Args:
         shapes: Shapes of a collection.
     """
     settled, stamps, zips = time.time_ns() - SETTLED, dict[str, Stamp](), dict[Path, Stamp]()
     for shape in shapes:
+        if isinstance(shape.file, Url):
+            continue
         stamp = zips.get(shape.file) if shape.member else None
         if stamp is None:
             try:

@@ -12,6 +12,7 @@ import pytest
 from shapecnn.meshes.collection import Shape
 from shapecnn.search import stamps as module
 from shapecnn.search.stamps import Stamps, take_stamps, write_stamps
+from shapecnn.storage.objects.url import as_path
 
 
 @pytest.fixture
@@ -121,3 +122,9 @@ def test_a_cache_that_cannot_be_written_is_no_error(shapes: list[Shape], tmp_pat
     (tmp_path / "kept").write_text("a file in place of the folder")
     write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
     assert len(Stamps.read(tmp_path / "index", tmp_path / "kept")) == 0
+
+
+@pytest.mark.usefixtures("settled")
+def test_files_in_an_object_store_have_no_stamps(tmp_path: Path) -> None:
+    file = Shape("a.off", None, None, as_path("s3://bucket/a.off"))
+    assert take_stamps([file]) == {}
