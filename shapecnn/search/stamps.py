@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from shapecnn.meshes.collection import Shape
 from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
+from shapecnn.storage.objects.url import Url
 from shapecnn.storage.reading import read_stored, sha256
 
 SETTLED = 2_000_000_000  # ns after which a second change of a file has another time, on every common file system
