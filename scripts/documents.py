@@ -578,11 +578,12 @@ def large_search(record: dict[str, Any]) -> str:
         line("recall@10 of `ivf`", lambda index: f"{index['recall@10']:.1%}"),
     ]  # fmt: skip
     for kind in ("exact", "ivf"):
+        searches = [index[kind] for index in columns]
         lines += [
-            line(f"`{kind}`: CPU time of a query", lambda index, kind=kind: f"{index[kind]['CPU ms']:.0f} ms"),
-            line("… median time", lambda index, kind=kind: f"{index[kind]['median ms']:.0f} ms"),
-            line("… own memory", lambda index, kind=kind: f"{index[kind]['own GB']:.2f} GB"),
-        ]  # fmt: skip
+            [f"`{kind}`: CPU time of a query", *(f"{search['CPU ms']:.0f} ms" for search in searches)],
+            ["… median time", *(f"{search['median ms']:.0f} ms" for search in searches)],
+            ["… own memory", *(f"{search['own GB']:.2f} GB" for search in searches)],
+        ]
     return _markdown(["", *(f"{index['shapes']:,} shapes" for index in columns)], lines)
 
 
