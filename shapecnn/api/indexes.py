@@ -8,12 +8,15 @@ from typing import Any, Literal
 from shapecnn.errors import caution
 from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
+from shapecnn.meshes.on_cluster import require_whole
 from shapecnn.meshes.shards import Shard
 from shapecnn.models.device import Device
+from shapecnn.search.changes import IndexChanges
 from shapecnn.search.index import HEADER, read_index
+from shapecnn.search.on_cluster import index_on_cluster
 from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
-from shapecnn.search.update import IndexChanges, bring_up_to_date
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
 from shapecnn.shared.checks import require_choice, require_path
 from shapecnn.shared.results import framed, show_with
@@ -34,6 +37,7 @@ def update_index(
     labels: Labels | None = None,
     limit: FaceLimit = NO_LIMIT,
     shard: str | None = None,
+    cluster: str | None = None,
     overwrite: bool = False,
     device: Device = "auto",
     workers: Workers | int = ONE_PER_CORE,
@@ -61,6 +65,9 @@ def update_index(
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
         shard: Shard of the collection to index, such as ``2/8`` for the second of 8 shards, which :func:`merge` joins;
             None for the whole collection.
+        cluster: Ray cluster that indexes the collection: ``ray`` for the one that this machine belongs to, or
+            ``ray://HOST:PORT``; None for this machine alone. ``workers`` is then the number for each task, and networks
+            run on GPUs only with ``device="cuda"``.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
@@ -77,6 +84,7 @@ def update_index(
         UsageError: The model or the shard does not exist, or ``folder`` contains files that shapecnn did not write.
         StoredDataError: The index or the model is damaged.
         BusyError: Another process is writing to ``folder``.
+        ClusterError: The cluster cannot be reached, or has lost a shard too often.
 
     Example:
         >>> import shapecnn
@@ -90,6 +98,8 @@ def update_index(
     require_choice("feature", feature or "penultimate", Literal["penultimate", "metric"])
     collection, folder = require_path("collection", collection), Path(folder)
     part = None if shard is None else Shard.parse(shard)
+    if cluster is not None:
+        require_whole(part)
     require_own(HEADER, folder, overwrite)
     request = IndexRequest(None if model is None else str(model), feature, settings, orientation, up, labels, limit)
     plan = plan_index(folder, request, overwrite)
@@ -100,18 +110,17 @@ def update_index(
             f"Note: the meshes that {plan.model.name} was trained on were read with --up {plan.model.up}; this "
             f"collection is read with --up {plan.record.up}."
         )
-    return bring_up_to_date(
-        collection,
-        folder,
-        plan,
-        command=command,
-        shard=part,
-        overwrite=overwrite,
-        device=device,
-        workers=as_workers(workers),
-        progress=progress,
-        say=say,
-    )
+    common: dict[str, Any] = {
+        "command": command,
+        "overwrite": overwrite,
+        "device": device,
+        "workers": as_workers(workers),
+        "progress": progress,
+        "say": say,
+    }
+    if cluster is None:
+        return bring_up_to_date(collection, folder, plan, shard=part, **common)
+    return index_on_cluster(collection, folder, plan, cluster, **common)
 
 
 def open_index(

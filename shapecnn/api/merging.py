@@ -105,8 +105,9 @@ def merge(
     described = read_parts(folders, REMEDY)
     shards = described[folders[0]].count
     if kind_of(folders[0]) == "index":
-        total, removed, failures = merge_indexes(described, out, command=command, overwrite=overwrite)
-        return Merged("index", shards, len(folders), total, failures, time.monotonic() - started, removed)
+        changes, _ = merge_indexes(described, out, command=command, overwrite=overwrite)
+        seconds = time.monotonic() - started
+        return Merged("index", shards, len(folders), changes.total, changes.failures, seconds, changes.removed)
     kind, made = merge_artefacts(described, out, command=command, overwrite=overwrite, progress=progress)
     total = made.written + made.skipped
     return Merged(kind, shards, len(folders), total, made.failures, time.monotonic() - started, made.removed)

@@ -134,6 +134,7 @@ def merge_artefacts(
     out: Path,
     *,
     command: str,
+    locked: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> tuple[Literal["views", "voxels"], Summary]:
@@ -143,6 +144,7 @@ def merge_artefacts(
         parts: The parts by folder, in any order, from :func:`shapecnn.meshes.parts.read_parts`.
         out: The merged artefact folder: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
+        locked: Whether the caller has locked ``out``.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         progress: Called with the number of finished shapes and the number of all shapes.
 
@@ -172,6 +174,7 @@ def merge_artefacts(
         Copier(stored),
         command=command,
         keeps=_is_current,
+        locked=locked,
         overwrite=overwrite,
         workers=None,
         progress=progress,

@@ -10,26 +10,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from shapecnn.artefacts.maker import NO_FACTS, ArtefactData, BatchItem, Facts, ItemT, Maker
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, artefact_stems
-from shapecnn.artefacts.previous import PreviousArtefacts, journal_header, read_previous, require_same_settings
-from shapecnn.errors import ItemError, MismatchError, StoredDataError
+from shapecnn.artefacts.previous import PreviousArtefacts, journal_header, previous_artefacts
+from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import ContentKey, content_key
 from shapecnn.meshes.shards import PART, Part
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.collisions import require_no_collisions
 from shapecnn.storage.journal import open_journal
 from shapecnn.storage.kinds import KIND_FILES
-from shapecnn.storage.own import remove_all_own, remove_own, require_own, require_unchanged
+from shapecnn.storage.own import remove_own, require_own
 from shapecnn.storage.publishing import LOCK, exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.tables import table_bytes
@@ -76,6 +76,8 @@ def make_artefacts(
     command: str,
     part: Part | None = None,
     keeps: Keeps[ItemT] = _always,
+    elsewhere: Mapping[str, PreviousArtefacts] = MappingProxyType({}),
+    locked: bool = False,
     overwrite: bool = False,
     workers: Workers | None = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -93,6 +95,9 @@ def make_artefacts(
         part: Shard of a collection that ``items`` are, which is recorded in ``out``; None for a whole collection.
         keeps: Function that returns whether a shape may keep the artefacts that an earlier run made of the same source
             file. By default, every shape may.
+        elsewhere: Artefacts in the folder into which ``out`` will be merged, by the id of the shape. If the source file
+            is the same, they are listed in ``out`` but neither made again nor copied.
+        locked: Whether the caller has locked ``out``.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number, time limit and memory limit of the worker processes; None to work in threads of this process,
             if ``maker`` only copies files.
@@ -115,21 +120,12 @@ def make_artefacts(
     stems = require_distinct_files([item.id for item in items], settings, out, part)
     names = {name for stem in stems for name in artefact_files(settings, stem)}
     described = {PART: part.content()} if part is not None else {}
-    with exclusive(out, overwrite):
-        hashes = written_hashes(out)
-        sealed_files = {MANIFEST, SETTINGS, SUMS} & hashes.keys()  # checked against their hashes when they are read
-        intact = require_unchanged(out, {*names, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
-        finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
-        scratch = out / WORK
-        try:
-            require_same_settings(out, finished, settings, part, command)
-            previous = read_previous(out, finished, settings, intact)
-        except (MismatchError, StoredDataError):
-            if not overwrite:
-                raise
-            remove_all_own(out)
-            previous = {}
-        tasks = (_Task(item, stem, maker, out, previous.get(stem)) for item, stem in zip(items, stems, strict=True))
+    with nullcontext() if locked else exclusive(out, overwrite):
+        previous = previous_artefacts(out, names, settings, part, command, overwrite)
+        tasks = (
+            _Task(item, stem, maker, out, previous.get(stem) or elsewhere.get(item.id))
+            for item, stem in zip(items, stems, strict=True)
+        )
         known = {each.content: each for each in previous.values()}
         make = partial(_make_item, known, keeps)  # sent to each worker once
         entries: dict[str, Entry] = {}
@@ -137,7 +133,7 @@ def make_artefacts(
         count = 0
         current: dict[str, str] = {}
         with (
-            open_journal(scratch, journal_header(settings, part)) as note,
+            open_journal(out / WORK, journal_header(settings, part)) as note,
             closing(pool.run(make, tasks, workers) if workers else threads.run(make, tasks)) as results,
         ):
             progress(0, len(items))
@@ -161,7 +157,7 @@ def make_artefacts(
         remove_own(out, hashes.keys() - {*current, MANIFEST, SETTINGS, *described, SUMS}, hashes, current)
         manifest = table_bytes(Entry, [entries[item.id] for item in items])
         publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings), **described}, current)
-        discard(scratch)
+        discard(out / WORK)
     failed = len(failures)
     return Summary(
         count,

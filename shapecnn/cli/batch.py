@@ -31,6 +31,7 @@ def run_prepare(
     max_faces: int | None,
     labels: Labels,
     shard: str | None,
+    cluster: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -47,6 +48,7 @@ def run_prepare(
         max_faces: Maximum number of faces of a mesh; None if only memory limits it.
         labels: Source of labels and splits: ``auto``, ``folder`` or ``none``.
         shard: Shard of the collection to process, such as ``2/8``; None for the whole collection.
+        cluster: Address of the Ray cluster that processes the collection; None for this machine.
         workers: Number, time limit and memory limit of the worker processes.
         overwrite: Replace results made with other settings, and files that shapecnn did not write.
         skip_errors: Exit with status 0 even if meshes failed.
@@ -54,7 +56,8 @@ def run_prepare(
     """
     from shapecnn.workers.server import start_server
 
-    start_server()  # early: it loads its modules while this process loads its own
+    if cluster is None:
+        start_server()  # early: it loads its modules while this process loads its own
     from shapecnn import prepare
     from shapecnn.artefacts.manifest import MANIFEST
 
@@ -67,6 +70,7 @@ def run_prepare(
             max_faces=max_faces,
             labels=labels,
             shard=shard,
+            cluster=cluster,
             overwrite=overwrite,
             workers=workers,
             progress=progress,

@@ -13,6 +13,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_for_index
 from shapecnn.cli.options import (
     batch_options,
+    cluster_option,
     collection_argument,
     command_line,
     device_option,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 @index_up_option
 @index_labels_option
 @shard_option
+@cluster_option
 @failures_option
 @batch_options
 @device_option
@@ -70,6 +72,7 @@ def command(
     up: Up | None,
     labels: Labels | None,
     shard: str | None,
+    cluster: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -97,10 +100,12 @@ def command(
       shapecnn index meshes/ my-index --set backbone=dinov2-s
       shapecnn index meshes/ my-index --set descriptor=sph
       shapecnn index meshes/ parts/2 --up y --shard 2/8
+      shapecnn index meshes/ my-index --up y --cluster ray
     """
     from shapecnn.workers.server import start_server
 
-    start_server()  # early: it loads its modules while this process loads its own
+    if cluster is None:
+        start_server()  # early: it loads its modules while this process loads its own
     from shapecnn import update_index
     from shapecnn.search.index import FAILURES
     from shapecnn.settings.base import parse_assignments
@@ -117,6 +122,7 @@ def command(
             labels=labels,
             limit=limit,
             shard=shard,
+            cluster=cluster,
             overwrite=overwrite,
             device=device,
             workers=workers,

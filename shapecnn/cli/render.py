@@ -10,6 +10,7 @@ import click
 from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import (
     batch_options,
+    cluster_option,
     collection_argument,
     faces_options,
     failures_option,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 @up_option
 @labels_option
 @shard_option
+@cluster_option
 @failures_option
 @batch_options
 def command(
@@ -73,6 +75,7 @@ def command(
     up: Up,
     labels: Labels,
     shard: str | None,
+    cluster: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -90,6 +93,7 @@ def command(
     Examples:
       shapecnn render meshes/ views/ --up y
       shapecnn render meshes/ parts/2 --up y --shard 2/8
+      shapecnn render meshes/ views/ --up y --cluster ray
     """
     from shapecnn.settings.views_and_grids import ViewSettings
 
@@ -113,6 +117,7 @@ def command(
         limit.most,
         labels,
         shard,
+        cluster,
         workers,
         overwrite,
         skip_errors,

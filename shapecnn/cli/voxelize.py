@@ -10,6 +10,7 @@ import click
 from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import (
     batch_options,
+    cluster_option,
     collection_argument,
     faces_options,
     failures_option,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 @up_option
 @labels_option
 @shard_option
+@cluster_option
 @failures_option
 @batch_options
 def command(
@@ -68,6 +70,7 @@ def command(
     up: Up,
     labels: Labels,
     shard: str | None,
+    cluster: str | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -85,6 +88,7 @@ def command(
     Examples:
       shapecnn voxelize meshes/ grids/ --up y --rotations 12
       shapecnn voxelize meshes/ parts/2 --up y --rotations 12 --shard 2/8
+      shapecnn voxelize meshes/ grids/ --up y --cluster ray
     """
     from shapecnn.settings.views_and_grids import VoxelSettings
 
@@ -107,6 +111,7 @@ def command(
         limit.most,
         labels,
         shard,
+        cluster,
         workers,
         overwrite,
         skip_errors,

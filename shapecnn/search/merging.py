@@ -7,7 +7,9 @@ compute an adapted space.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 from shapecnn.errors import MismatchError
 from shapecnn.meshes.parts import collect, same_options
 from shapecnn.meshes.shards import Part
+from shapecnn.search.changes import IndexChanges, changes
 from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, read_failures, read_index
 from shapecnn.search.previous import previous_index
 from shapecnn.search.publication import place_rows, publish_index
@@ -57,19 +60,19 @@ class _Item:
 
 
 def merge_indexes(
-    parts: Mapping[Path, Part], out: Path, *, command: str, overwrite: bool = False
-) -> tuple[int, int, list[tuple[str, str]]]:
+    parts: Mapping[Path, Part], out: Path, *, command: str, locked: bool = False, overwrite: bool = False
+) -> tuple[IndexChanges, list[Failure]]:
     """Merge the indexes of all shards of a collection into one index.
 
     Args:
         parts: The parts by folder, in any order, from :func:`shapecnn.meshes.parts.read_parts`.
         out: The merged index: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
+        locked: Whether the caller has locked ``out``.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
 
     Returns:
-        Number of shapes in the merged index; number of shapes of an earlier index in ``out`` that the merged index does
-        not have; and path and error of each mesh that failed, in order of id.
+        What has changed in ``out``, with absolute paths of meshes that failed; and these failures, in order of id.
 
     Raises:
         UsageError: A folder is not an index, or ``out`` has files that shapecnn did not write.
@@ -78,6 +81,7 @@ def merge_indexes(
         StoredDataError: A part is damaged.
         BusyError: Another process is writing to ``out``.
     """
+    started = time.monotonic()
     require_own(HEADER, out, overwrite)
     allow_open_files(len(parts) + _MORE_FILES)  # each map of features holds a file open
     indexes: dict[Path, Index] = {}
@@ -91,7 +95,7 @@ def merge_indexes(
     first, index = next(iter(indexes.items()))
     # A run may be in another folder on each machine; the first of its paths in alphabetical order is kept.
     record = min((each.record for each in indexes.values()), key=lambda each: each.model)
-    engine = next((each.engine for each in indexes.values() if each.shapes), {})
+    engine = next((each.engine for each in indexes.values() if each.shapes and each.engine), {})
     shapes = [item.row for item in items if isinstance(item.row, IndexedShape)]
     failures = [item.row for item in items if isinstance(item.row, Failure)]
     rows = [
@@ -99,7 +103,7 @@ def merge_indexes(
         for item in items
         if isinstance(item.row, IndexedShape) and item.features is not None
     ]
-    with exclusive(out, overwrite):
+    with nullcontext() if locked else exclusive(out, overwrite):
         old = previous_index(out, record, None, command, overwrite=overwrite)
         claim(out / WORK)
         placed = None
@@ -107,10 +111,11 @@ def merge_indexes(
             placed = place_rows(record.open(first).comparison, rows, old, out / WORK)
         for folder in parts:  # their features were memory-mapped, and the files may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        publish_index(out, record, index.labels, engine, shapes, failures, rows, placed)
+        used = engine or (old.engine if old is not None else {})  # no part has computed anything new
+        publish_index(out, record, index.labels, used, shapes, failures, rows, placed)
         discard(out / WORK)
-    removed = {shape.id for shape in old.shapes} - {shape.id for shape in shapes} if old is not None else ()
-    return len(shapes), len(removed), [(failure.path, failure.error) for failure in failures]
+    failed = [(failure.path, failure.error) for failure in failures]
+    return changes(old, shapes, failed, time.monotonic() - started), failures
 
 
 def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
@@ -122,9 +127,9 @@ def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
             f"{folder} was made with --labels {index.labels} and {first} with --labels {one.labels}: make all parts "
             f"with the same options."
         )
-    if not index.shapes:  # no engine has computed anything for it
+    if not (index.shapes and index.engine):  # no engine has computed anything for it
         return
-    other = next(each for each, held in indexes.items() if held.shapes)
+    other = next(each for each, held in indexes.items() if held.shapes and held.engine)
     if index.engine != indexes[other].engine:
         raise MismatchError(
             f"The features of {folder} were computed by {_engine(index.engine)} and those of {other} by "

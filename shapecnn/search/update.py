@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
-from shapecnn.meshes.shards import SHARD, Shard, divide
+from shapecnn.meshes.shards import SHARD, Part, Shard, divide
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import compares_views
+from shapecnn.search.changes import IndexChanges, changes
 from shapecnn.search.features import CollectionRows, compute_rows
-from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape
+from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, read_index
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
 from shapecnn.search.publication import place_rows, publish_index
@@ -27,32 +29,6 @@ from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK, discard
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
-
-
-@dataclass(frozen=True, slots=True)
-class IndexChanges:
-    """Result of an index update: numbers of added, updated, unchanged and removed shapes, and the failed meshes.
-
-    Attributes:
-        added: Number of new shapes.
-        updated: Number of shapes whose mesh file has changed.
-        unchanged: Number of shapes whose mesh file has not changed.
-        removed: Number of shapes of the old index that the collection no longer has, or whose mesh cannot be used any
-            more.
-        total: Number of shapes in the index after the update.
-        seconds: Duration of the update in seconds.
-        failures: Path and error of each mesh that cannot be used, in order of id.
-        relabelled: Number of unchanged shapes whose label or split has changed.
-    """
-
-    added: int
-    updated: int
-    unchanged: int
-    removed: int
-    total: int
-    seconds: float
-    failures: list[tuple[str, str]]
-    relabelled: int = 0
 
 
 def bring_up_to_date(
@@ -99,15 +75,64 @@ def bring_up_to_date(
     started = time.monotonic()
     require_device(device)
     shapes, part = divide(list_shapes(collection, labels=plan.labels, say=say), shard)
+    made = index_shapes(
+        shapes,
+        folder,
+        plan,
+        part=part,
+        command=command,
+        overwrite=overwrite,
+        device=device,
+        workers=workers,
+        progress=progress,
+    )
+    return replace(made, seconds=time.monotonic() - started)
+
+
+def index_shapes(
+    shapes: Sequence[Shape],
+    folder: Path,
+    plan: IndexPlan,
+    *,
+    part: Part | None,
+    base: Path | None = None,
+    command: str,
+    overwrite: bool = False,
+    device: Device,
+    workers: Workers,
+    progress: Progress,
+) -> IndexChanges:
+    """Build the index of shapes in a folder, or update the index in the folder; see :func:`bring_up_to_date`.
+
+    Args:
+        shapes: The shapes, in order of id.
+        folder: Folder of the index.
+        plan: Model and settings of the index.
+        part: Shard of a collection that ``shapes`` are; None for a whole collection.
+        base: Index of the same model and settings whose features are used again; None for no other index.
+        command: Command line that error messages suggest for building the index.
+        overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
+
+    Returns:
+        Numbers of added, updated, unchanged and removed shapes, and the error of each failed mesh.
+
+    Raises:
+        ShapecnnError: As :func:`bring_up_to_date`.
+    """
+    started = time.monotonic()
     require_own(HEADER, folder, overwrite)
     scratch = folder / WORK
     views = compares_views(plan.model)
     engine = KeptEngine(plan.model, device, views=views)
     with exclusive(folder, overwrite):
         old = previous_index(folder, plan.record, part, command, overwrite=overwrite, before=engine.open_if_remote)
-        header = {**asdict(plan.record), "labels": plan.labels} | ({SHARD: str(shard)} if shard else {})
-        with open_journal(scratch, header) as note:
+        with open_journal(scratch, journal_header(plan, part)) as note:
             stored, described = _stored_rows(old, scratch, views)
+            if base is not None:
+                stored = _indexed_rows(read_index(base), views) | stored
             journal = RowJournal(note, scratch)
             result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
@@ -119,7 +144,18 @@ def bring_up_to_date(
         used = result.engine or described
         publish_index(folder, plan.record, plan.labels, used, listed, failures, rows, placed, part)
         discard(scratch)
-    return _changes(old, listed, result, time.monotonic() - started)
+    failed = [result.failures[shape_id] for shape_id in sorted(result.failures)]
+    return changes(old, listed, failed, time.monotonic() - started)
+
+
+def journal_header(plan: IndexPlan, part: Part | None) -> dict[str, Any]:
+    """Return the header of the journal of an unfinished index, by which a later command may continue it.
+
+    Args:
+        plan: Model and settings of the index.
+        part: Shard of a collection that the index holds; None for a whole collection.
+    """
+    return {**asdict(plan.record), "labels": plan.labels} | ({SHARD: str(part.shard)} if part else {})
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
@@ -131,14 +167,18 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
     noted, engine = journal_rows(scratch, views)
     if old is None:
         return noted, engine or {}
-    alone = old.views if old.views is not None else [None] * len(old.shapes)
-    rows = zip(old.shapes, map(FeatureRow, old.features, alone), strict=True)
-    stored = {
+    return _indexed_rows(old, views) | noted, engine or old.engine
+
+
+def _indexed_rows(index: Index, views: bool) -> dict[str, StoredRow]:
+    """Return the features of an index by shape id; with ``views``, only those stored with features of single views."""
+    alone = index.views if index.views is not None else [None] * len(index.shapes)
+    rows = zip(index.shapes, map(FeatureRow, index.features, alone), strict=True)
+    return {
         shape.id: StoredRow(shape.sha256, partial(FeatureRow, *row))
         for shape, row in rows
         if not views or row.views is not None
     }
-    return stored | noted, engine or old.engine
 
 
 def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
@@ -148,20 +188,3 @@ def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShap
         for shape in shapes
         if shape.id in result.rows
     ]
-
-
-def _changes(old: Index | None, shapes: list[IndexedShape], result: CollectionRows, seconds: float) -> IndexChanges:
-    before = {shape.id: shape for shape in old.shapes} if old is not None else {}
-    same = [shape for shape in shapes if shape.id in before and before[shape.id].sha256 == shape.sha256]
-    return IndexChanges(
-        added=sum(shape.id not in before for shape in shapes),
-        updated=sum(shape.id in before for shape in shapes) - len(same),
-        unchanged=len(same),
-        removed=len(before.keys() - {shape.id for shape in shapes}),
-        total=len(shapes),
-        seconds=seconds,
-        failures=[result.failures[shape_id] for shape_id in sorted(result.failures)],
-        relabelled=sum(
-            (before[shape.id].label, before[shape.id].split) != (shape.label, shape.split) for shape in same
-        ),
-    )
