@@ -2,7 +2,7 @@
 
 The shapes of all parts pass through :mod:`shapecnn.artefacts.writing`, which writes, continues and publishes the merged
 folder as it does for ``render`` and ``voxelize``. Each file is copied after its hash has been checked. It is not
-linked: an edit of a merged file would change the part, too.
+linked: an edit of a merged file would change the part, too. Only files of unfinished work are moved.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from shapecnn.artefacts.maker import ArtefactData, Facts
+from shapecnn.artefacts.maker import ArtefactData, Facts, Finished
 from shapecnn.artefacts.manifest import REMEDY, Entry
 from shapecnn.artefacts.previous import PreviousArtefacts, require_same_stored
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
@@ -88,9 +88,11 @@ class Copier:
 
     Attributes:
         stored: Content of ``settings.json``, the same in all parts.
+        moves: Whether files are moved out of the parts, which are unfinished work, instead of copied.
     """
 
     stored: dict[str, Any]
+    moves: bool = False
 
     @property
     def measures(self) -> bool:
@@ -117,16 +119,20 @@ class Copier:
         def read() -> ArtefactData:
             if entry.status == "failed":
                 raise failure
-            return ArtefactData(_contents(item), item.facts)
+            return ArtefactData(_moved(item) if self.moves else _copied(item), item.facts)
 
         if entry.sha256 is None:
             raise failure
         return entry.sha256, read
 
 
-def _contents(item: PartItem) -> Iterator[bytes]:
+def _copied(item: PartItem) -> Iterator[bytes]:
     sealed = Sealed(item.folder, item.hashes, REMEDY)
     return map(sealed.read, sealed.sums)
+
+
+def _moved(item: PartItem) -> Iterator[Finished]:
+    return (Finished(item.folder / name, digest) for name, digest in item.hashes.items())
 
 
 def merge_artefacts(
@@ -134,7 +140,7 @@ def merge_artefacts(
     out: Path,
     *,
     command: str,
-    locked: bool = False,
+    unfinished: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> tuple[Literal["views", "voxels"], Summary]:
@@ -144,7 +150,8 @@ def merge_artefacts(
         parts: The parts by folder, in any order, from :func:`shapecnn.meshes.parts.read_parts`.
         out: The merged artefact folder: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
-        locked: Whether the caller has locked ``out``.
+        unfinished: Whether the parts are unfinished work in ``out``, which the caller has locked. Then their files are
+            moved, not copied.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         progress: Called with the number of finished shapes and the number of all shapes.
 
@@ -171,10 +178,10 @@ def merge_artefacts(
     summary = make_artefacts(
         items,
         out,
-        Copier(stored),
+        Copier(stored, moves=unfinished),
         command=command,
         keeps=_is_current,
-        locked=locked,
+        locked=unfinished,
         overwrite=overwrite,
         workers=None,
         progress=progress,

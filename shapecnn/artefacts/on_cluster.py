@@ -91,7 +91,9 @@ def prepare_on_cluster(
             progress=progress,
         )
         with stage("Merging") as merged:
-            _, made = merge_artefacts(parts, out, command=command, locked=True, overwrite=overwrite, progress=merged)
+            _, made = merge_artefacts(
+                parts, out, command=command, unfinished=True, overwrite=overwrite, progress=merged
+            )
     paths = {shape.id: shape.path for shape in shapes}
     failures = [(paths[shape_id], error) for shape_id, error in made.failures]
     return replace(made, seconds=time.monotonic() - started, failures=failures)

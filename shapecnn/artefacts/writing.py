@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from shapecnn.artefacts.maker import NO_FACTS, ArtefactData, BatchItem, Facts, ItemT, Maker
+from shapecnn.artefacts.maker import NO_FACTS, ArtefactData, BatchItem, Facts, Finished, ItemT, Maker
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, artefact_stems
 from shapecnn.artefacts.previous import PreviousArtefacts, journal_header, previous_artefacts
 from shapecnn.errors import ItemError
@@ -33,7 +33,7 @@ from shapecnn.storage.own import remove_own, require_own
 from shapecnn.storage.publishing import LOCK, exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.tables import table_bytes
-from shapecnn.storage.unfinished import WORK, WORKS, discard, write_recorded
+from shapecnn.storage.unfinished import WORK, WORKS, discard, move_recorded, write_recorded
 from shapecnn.workers import pool, threads
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -239,8 +239,12 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], keeps: Keeps[An
         contents, facts = draw()
         hashes = []
         for name, data in zip(names, contents, strict=True):
-            write_recorded(task.out / name, name, data, task.out / WORK)
-            hashes.append(sha256(data))
+            if isinstance(data, Finished):
+                move_recorded(data.path, task.out / name, name, data.sha256, task.out / WORK)
+                hashes.append(data.sha256)
+            else:
+                write_recorded(task.out / name, name, data, task.out / WORK)
+                hashes.append(sha256(data))
     except ItemError as error:
         return _Result(sha, written=False, error=str(error))
     except OSError as error:

@@ -29,8 +29,8 @@ MakePart = Callable[[Sequence[Shape], Part, Path, Workers, Progress], None]
 """Function that makes the part of some shapes in a folder; it is picklable and runs on a node of the cluster."""
 
 _PARTS = "parts"  # subfolder of the unfinished work
-_MOST_ROUNDS = 8  # shards for each task that the cluster can run at a time, at most
-_LEAST_SHAPES = 64  # shapes of a shard, on average and at least, if a task gets more than one shard
+_MOST_ROUNDS = 4  # shards for each task that the cluster can run at a time, at most
+_LEAST_SHAPES = 256  # shapes of a shard, on average and at least, if a task gets more than one shard
 _LOCKED = 60  # seconds to wait for an earlier task that still writes to the part
 _REPORT = 0.5  # seconds between two reports of progress
 
@@ -74,8 +74,8 @@ def make_parts(
 ) -> dict[Path, Part]:
     """Make the parts of a collection on a cluster; parts of an interrupted command are continued.
 
-    A task has as many cores as ``workers`` says, by default those of the smallest node. There are between 1 and 8
-    shards for each task that the cluster can run at a time: as many as have 64 shapes on average.
+    A task has as many cores as ``workers`` says, by default those of the smallest node. There are between 1 and 4
+    shards for each task that the cluster can run at a time: as many as have 256 shapes on average.
 
     Args:
         shapes: All shapes of the collection, in order of id.

@@ -8,6 +8,7 @@ sent as its name, and every node has shapecnn installed. Meshes are opened by th
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ from shapecnn.errors import (
     BusyError,
     ClusterError,
     MissingLibraryError,
+    ProcessError,
     ShapecnnError,
     UsageError,
     quoted,
@@ -38,6 +40,7 @@ ATTEMPTS = 3
 """How often a task is begun at most, if its process or its node is lost."""
 
 _AHEAD = 2  # tasks that are submitted beyond those that can run, so that no node waits for the next task
+_GLANCE = 0.05  # seconds between two looks at the tasks
 _BEAT = 1.0  # seconds between two looks at the cluster
 _PATIENCE = 60.0  # seconds without any node on which a task could run
 _REACH = 5.0  # seconds to open a connection
@@ -155,6 +158,7 @@ def _connect(ray: Any, address: str) -> None:
             # Ray lets the processes of tasks import from the driver's current folder, which may hold anything.
             with contextlib.chdir(Path(__file__).parents[2]):
                 ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
+            ray._private.worker._worker_logs_enabled = False  # else Ray prints the loss of a node on stdout
             return
         except ConnectionError as error:
             if last:
@@ -262,12 +266,15 @@ class Cluster:
         call = self._ray.remote(_attempt).options(num_cpus=cores, num_gpus=gpus, max_retries=0)
         source, again = iter(tasks), deque[tuple[Task, int]]()
         running: dict[Any, tuple[Task, int]] = {}
-        alive = time.monotonic()
+        slots, alive, looked = 0, time.monotonic(), -math.inf
         try:
             while True:
-                slots = self.slots(cores, gpus)
-                alive = time.monotonic() if slots else alive
-                if time.monotonic() - alive > _PATIENCE:
+                if time.monotonic() - looked > _BEAT:
+                    looked = time.monotonic()
+                    slots = self.slots(cores, gpus)
+                    alive = looked if slots else alive
+                    beat()
+                if looked - alive > _PATIENCE:
                     raise ClusterError(f"No node of the cluster has {_resources(cores, gpus)} any more.")
                 while len(running) < slots + _AHEAD:
                     following = again.popleft() if again else next(((task, 1) for task in source), None)
@@ -276,8 +283,10 @@ class Cluster:
                     running[call.remote(function, following[0])] = following
                 if not running:
                     return
-                finished, _ = self._ray.wait([*running], timeout=_BEAT)
-                beat()
+                # Python's own sleep: inside of Ray's, each signal would become Ctrl-C.
+                finished, _ = self._ray.wait([*running], num_returns=len(running), timeout=0)
+                if not finished:
+                    time.sleep(_GLANCE)
                 for each in finished:
                     task, attempt = running.pop(each)
                     result, error = self._outcome(each)
@@ -303,9 +312,10 @@ class Cluster:
             return None, ClusterError(
                 "its node ran out of memory: start nodes with fewer cores (ray start --num-cpus), or give them memory"
             )
-        except exceptions.RayTaskError as failed:  # not an error of a mesh or of the system
-            return None, UsageError(
-                f"shapecnn does not run there ({reason(failed.cause)}): use the same environment on all nodes."
+        except exceptions.RayTaskError as failed:  # neither an error of a mesh nor of the system
+            return None, ProcessError(
+                f"An unexpected error occurred in a task ({type(failed.cause).__name__}: {reason(failed.cause)}): use "
+                f"the same environment on all nodes, or else report this bug."
             )
         except exceptions.RayError:
             return None, ClusterError("its process died, or its node was lost")
