@@ -2,9 +2,10 @@
 
     python benchmarks/cluster.py --json results/cluster.json
 
-The cluster is one node with all cores of this machine, so both engines have the same means. Each repeat voxelizes a few
+The cluster is one node with all cores of this machine, so both engines have the same means. Each repeat takes a few
 meshes and many, with each engine, in alternating order; from the two durations follow the start-up of an engine and its
-time for a mesh. Only ratios within a repeat are compared, so other work on the machine disturbs them less.
+time for a mesh. Only ratios within a repeat are compared, so other work on the machine disturbs them less. ``load`` is
+that of the whole machine in the last 5 minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.workers.pool import available_cores
 
 FEW = 32
+COMMANDS = {"voxelize": 1000, "render": 300}  # at most so many meshes
 ENGINES: dict[str, tuple[str, ...]] = {"local": (), "ray": ("--cluster", "ray")}
 
 
@@ -55,36 +57,37 @@ def start_cluster() -> tuple[Any, float]:
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", repeats=5, meshes=900, command="voxelize")
+    options = arguments(__doc__ or "", repeats=3)
     shapes = list_shapes(options.data / "psb.zip")
-    many = shapes[:: max(1, len(shapes) // options.meshes)][: options.meshes]
-    few = many[:: len(many) // FEW][:FEW]
     cluster, start = start_cluster()
-    rows = []
     try:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            collections = {"few": unpack(few, folder / "few"), "many": unpack(many, folder / "many")}
-            for engine in ENGINES:  # compiles kernels, fills caches of files
-                seconds(collections["few"], folder / "out", engine, options.command)
-            for repeat in range(options.repeats):
-                row: dict[str, float] = {}
-                for engine in list(ENGINES) if repeat % 2 == 0 else list(ENGINES)[::-1]:
-                    for size, meshes in collections.items():
-                        row[f"{engine}_{size}"] = seconds(meshes, folder / "out", engine, options.command)
-                rows.append(row)
+        commands = {
+            command: measure(shapes[:: -(-len(shapes) // count)], command, options.repeats)
+            for command, count in COMMANDS.items()
+        }
     finally:
         cluster.shutdown()
-    figures = {
-        "command": options.command,
-        "meshes": {"few": len(few), "many": len(many)},
-        "cores": available_cores(),
-        "cluster_start_seconds": start,
-        "repeats": rows,
-        **derived(rows, len(few), len(many)),
-    }
-    print(table(["figure", "value"], [(key, figures[key]) for key in derived(rows, len(few), len(many))]))
+    keys = [key for key in next(iter(commands.values())) if key != "repeats"]
+    print(table(["figure", *commands], [(key, *(each[key] for each in commands.values())) for key in keys]))
+    figures = {"cores": available_cores(), "cluster_start_seconds": start, "load": os.getloadavg()[1], **commands}
     save(options.json, figures, [options.data / "psb.zip"])
+
+
+def measure(many: list[Shape], command: str, repeats: int) -> dict[str, Any]:
+    few = many[:: len(many) // FEW][:FEW]
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        collections = {"few": unpack(few, folder / "few"), "many": unpack(many, folder / "many")}
+        for engine in ENGINES:  # compiles kernels, fills caches of files
+            seconds(collections["few"], folder / "out", engine, command)
+        for repeat in range(repeats):
+            row: dict[str, float] = {}
+            for engine in list(ENGINES) if repeat % 2 == 0 else list(ENGINES)[::-1]:
+                for size, meshes in collections.items():
+                    row[f"{engine}_{size}"] = seconds(meshes, folder / "out", engine, command)
+            rows.append(row)
+    return {"few": len(few), "many": len(many), "repeats": rows, **derived(rows, len(few), len(many))}
 
 
 def derived(rows: list[dict[str, float]], few: int, many: int) -> dict[str, float]:
