@@ -44,6 +44,7 @@ class Harmful(Recipe):
                 meal = bytearray(int(os.environ["MEAL"]))  # until Ray ends the task
                 meal[::4096] = b"1" * len(meal[::4096])
                 time.sleep(60)
+                raise AssertionError("Ray has not ended the task")
         return super().open(shape)
 
 
