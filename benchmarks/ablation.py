@@ -320,6 +320,7 @@ def processed(
         reader,  # type: ignore[arg-type]
         encoder(network, len(network.parts), accelerator),
         False,
+        accelerator,
         lambda *_: None,
     )
     return Views(activations.values, activations.bfloat16, network.blocks[0])

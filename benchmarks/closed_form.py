@@ -114,16 +114,21 @@ def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     return judged
 
 
-def trained(config: str, data: Path, run: Path, seed: int, change: dict[str, Any] | None = None) -> Path:
-    """A run of the stages of gradient descent alone, each with a change; trained now unless it is there."""
+def trained(
+    config: str, data: Path, run: Path, seed: int, change: dict[str, Any] | None = None, *settings: str
+) -> Path:
+    """A run of the stages of gradient descent alone, each with a change; trained now unless it is there.
+
+    settings: more of ``train --set``.
+    """
     if not (run / "model.json").exists():
         stages = [
             stage.model_dump(exclude_defaults=True) | {"kind": "gradient"} | (change or {})
             for stage in load_experiment(config).stages
             if isinstance(stage, GradientStage)
         ]
-        sets = ("--set", f"stages={json.dumps(stages)}", "--set", f"seed={seed}")
-        shapecnn("train", config, "--data", data, "--out", run, *sets)
+        sets = [f"stages={json.dumps(stages)}", f"seed={seed}", *settings]
+        shapecnn("train", config, "--data", data, "--out", run, *(word for one in sets for word in ("--set", one)))
     return run
 
 

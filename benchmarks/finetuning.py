@@ -147,6 +147,7 @@ class Bench:
                 Changed(seen, change),  # type: ignore[arg-type]
                 encode,
                 True,
+                accelerator,
                 lambda *_: None,
             )
             for change in (plain, *changes)

@@ -22,7 +22,7 @@ from sklearn.mixture import GaussianMixture
 from shapecnn.models.space import Placed
 from shapecnn.search.index import Index, IndexedShape, read_index
 from shapecnn.search.plan import IndexRequest, plan_index
-from shapecnn.search.publication import publish_index
+from shapecnn.search.publication import Draft, publish_index
 from shapecnn.search.rows import FeatureRow, StoredRow
 from shapecnn.shared.similarity import unit
 from shapecnn.storage.journal import open_journal
@@ -57,7 +57,7 @@ def make_index(folder: Path, source: Path, count: int) -> Path:
     placed = Placed(standardized(drawn.features), np.ones(count, bool))
     plan = plan_index(made, IndexRequest(up="y"))
     with open_journal(made / WORK, {}):
-        publish_index(made, plan.record, plan.labels, real.engine, shapes, [], rows, placed)
+        publish_index(made, Draft(plan.record, plan.labels, real.engine, shapes, [], rows), placed)
     discard(made / WORK)
     return made
 

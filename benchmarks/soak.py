@@ -39,8 +39,8 @@ from measure import arguments, save, table, use_cores
 from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.search.index import read_index
 from shapecnn.sources.shapes import CLASSES, make_shape, write_off
-from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.unfinished import WORK
 from shapecnn.workers import pool
 
 POINTS = 20
@@ -102,11 +102,11 @@ def watch(words: list[str], out: Path, interval: float = 1.0) -> dict[str, Any]:
     # Not a pipe, whose end would not come before that of whatever is left behind.
     with tempfile.TemporaryFile() as stdout, subprocess.Popen(command, stdout=stdout, env=environment) as process:
         root = psutil.Process(process.pid)
-        done = _lines(out / WORK / "journal.jsonl")
+        done = lines_of(out / WORK / "journal.jsonl")
         while process.poll() is None:
             tree = [root, *root.children(recursive=True)]
             seen.update(tree)
-            sample = Sample(next(done), *map(sum, zip(*map(_held, tree), strict=True)))
+            sample = Sample(next(done), *map(sum, zip(*map(usage, tree), strict=True)))
             peak = max(peak, sample.resident)
             if sample.meshes:
                 samples.append(sample)
@@ -128,7 +128,7 @@ def watch(words: list[str], out: Path, interval: float = 1.0) -> dict[str, Any]:
     }
 
 
-def _held(process: psutil.Process) -> tuple[int, int, int, int]:
+def usage(process: psutil.Process) -> tuple[int, int, int, int]:
     """Proportional set size in bytes, of what is no file and of all; open files; and 1. Zeros once it has ended."""
     try:
         lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]
@@ -138,7 +138,7 @@ def _held(process: psutil.Process) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
 
 
-def _lines(journal: Path) -> Iterator[int]:
+def lines_of(journal: Path) -> Iterator[int]:
     """How many meshes a journal names so far, each time it is asked."""
     while not journal.exists():
         yield 0

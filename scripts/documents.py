@@ -247,6 +247,19 @@ _CLOSED_FORM = {
 }
 
 
+def grids(record: dict[str, Any]) -> str:
+    """Return a line for each choice of the training of grids: figures of what is shipped, and gains over it."""
+    keys = ("mean_class_accuracy", "mAP_macro")
+    lines = []
+    for row in record["figures"]["rows"]:
+        gains = row.get("gains", {})
+        shown = [
+            _gained({"gain": gains[key][0], "interval": gains[key][1:]}) if gains else f"{row[key]:.1%}" for key in keys
+        ]
+        lines.append([f"`{row['name']}`" if row["name"] == "voxresnet" else row["name"], *shown])
+    return _markdown(["change", *map(figure_title, keys)], lines)
+
+
 def membership(record: dict[str, Any]) -> str:
     """Return a line for each config and length of the membership coordinates."""
     lines = []
@@ -272,20 +285,17 @@ def ablation(records: list[dict[str, Any]]) -> str:
     return _markdown(["change", *(f"{name}, {title}" for name, title in product(data.values(), titles))], lines)
 
 
-_GAINS = ("accuracy", "mAP")
-
-
 def finetuning(record: dict[str, Any]) -> str:
     lines = [
         [
             row["name"],
-            "" if "gain" not in row["mAP"] else row["against"],
+            "" if "gain" not in row["mAP_macro"] else row["against"],
             row["folds"],
-            *(_gained(row[g]) for g in _GAINS),
+            *(_gained(row[key]) for key in _VALIDATED),
         ]
         for row in record["figures"]["rows"]
     ]
-    return _markdown(["change", "compared with", "folds", *_GAINS], lines)
+    return _markdown(["change", "compared with", "folds", *map(figure_title, _VALIDATED)], lines)
 
 
 def _gained(figure: dict[str, Any]) -> str:
@@ -481,6 +491,97 @@ def serving(record: dict[str, Any]) -> str:
     return _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], measured)
 
 
+def shards(record: dict[str, Any]) -> str:
+    """Return a line for each step of a large collection in shards."""
+    lines = [
+        [
+            row["step"],
+            f"{row['meshes']:,}",
+            row["jobs"],
+            f"{row['meshes_per_second']:,.0f}",
+            f"{row['cpu_ms']:.2f} ms",
+            " → ".join(map(str, row["memory_mb"])) + " MB" if row["memory_mb"] else "",
+            f"{row['peak_mb']} MB",
+        ]
+        for row in record["figures"]["rows"]
+    ]
+    headings = ["meshes", "jobs", "meshes/s", "CPU time per mesh", "memory, first → last fifth of a job", "peak"]
+    return _markdown(["step", *headings], lines)
+
+
+def costs(record: dict[str, Any]) -> str:
+    """Return a line for each stage: what it costs for one mesh."""
+    lines = [
+        [
+            row["stage"],
+            f"{row['meshes']:,}",
+            f"{row['cpu_ms']:.1f} ms",
+            f"{row['start_seconds']:.1f} s",
+            f"{row['peak_mb']} MB",
+            f"{row['bytes'] / 1000:.1f} kB",
+        ]
+        for row in record["figures"]["rows"]
+    ]
+    headings = ["meshes of `psb`", "CPU time per mesh", "CPU time of a start", "peak memory", "storage per mesh"]
+    return _markdown(["stage", *headings], lines)
+
+
+def index_rows(record: dict[str, Any]) -> str:
+    """Return a row for each form of rows of an index."""
+    lines = [
+        [
+            name,
+            f"{each['bytes'] / 1000:.2f} kB",
+            f"{each['mAP']:.2%}",
+            f"{each['class']:.2%}" if "class" in each else "",
+        ]
+        for name, each in record["figures"]["rows"].items()
+    ]
+    return _markdown(["rows", "a shape", "mAP of meshes", "mAP of pictures"], lines)
+
+
+def index_update(record: dict[str, Any]) -> str:
+    """Return a row for each update in which nothing changes."""
+    lines = [
+        [name, f"{each['seconds']:.1f} s", f"{each['CPU seconds']:.1f} s"]
+        for name, each in record["figures"]["updates"].items()
+    ]
+    return _markdown([f"update of {record['figures']['meshes']:,} meshes", "time", "CPU time"], lines)
+
+
+def neighbour_space(record: dict[str, Any]) -> str:
+    """Return a row for each set of features, with exact and with approximate neighbours."""
+    lines = [
+        [f"{name}, {each['shapes']:,} shapes", *(f"{each[key]:.2%}" for key in ("exact", "approximate", "shared"))]
+        for name, each in record["figures"]["compared"].items()
+    ]
+    return _markdown(["features", "mAP, exact", "mAP, approximate", "neighbours that are the same"], lines)
+
+
+def large_search(record: dict[str, Any]) -> str:
+    """Return a column for each index."""
+    columns = record["figures"]["indexes"]
+
+    def line(title: str, cell: Callable[[dict[str, Any]], str]) -> list[str]:
+        return [title, *(cell(index) for index in columns)]
+
+    lines = [
+        line("CPU time to make the inverted file", lambda index: f"{index['build CPU seconds']:.0f} s"),
+        line("… to update it after a tenth changed", lambda index: f"{index['update']['build CPU seconds']:.0f} s"
+             if "update" in index else ""),
+        line("bytes a shape", lambda index: f"{index['bytes per shape']:,.0f}"),
+        line("recall@10 of `ivf`", lambda index: f"{index['recall@10']:.1%}"),
+    ]  # fmt: skip
+    for kind in ("exact", "ivf"):
+        lines += [
+            line(f"`{kind}`: CPU time of a query", lambda index, kind=kind: f"{index[kind]['CPU ms']:.0f} ms"),
+            line("… median time", lambda index, kind=kind: f"{index[kind]['median ms']:.0f} ms"),
+            line("… own memory", lambda index, kind=kind: f"{index[kind]['own GB']:.2f} GB"),
+            line("… with pages of mapped files", lambda index, kind=kind: f"{index[kind]['resident GB']:.2f} GB"),
+        ]  # fmt: skip
+    return _markdown(["", *(f"{index['shapes']:,} shapes" for index in columns)], lines)
+
+
 def _spread(figure: dict[str, float]) -> str:
     spread = "" if figure["std"] is None else f" ± {100 * figure['std']:.1f}"
     return f"{100 * figure['mean']:.1f}{spread}%"
@@ -494,8 +595,9 @@ TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
-        *(recognition, validation, closed_form, membership, ablation, finetuning, ladder, descriptors),
-        *(faults, fuzz, soak, limits, serving),
+        *(recognition, validation, closed_form, grids, membership, ablation, finetuning, ladder, descriptors),
+        *(faults, fuzz, soak, limits, serving, shards, costs),
+        *(index_rows, index_update, neighbour_space, large_search),
     )
 }
 TABLES["faults-full"] = faults

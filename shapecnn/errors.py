@@ -16,6 +16,7 @@
     ├── WeightsError            pretrained weights are not available
     ├── TrainingError           the training diverged
     ├── DownloadError           a download failed
+    ├── ObjectStoreError        an object store (s3://, gs://, az://) cannot be reached, or refuses
     ├── ArchiveError            a zip is unsafe or damaged
     ├── StoredDataError         a stored artefact, run or index is damaged or from another version
     └── BusyError               another process is writing to the same output
@@ -134,6 +135,19 @@ class DownloadError(ShapecnnError):
     """A download failed."""
 
     kind = "download"
+
+
+class ObjectStoreError(ShapecnnError):
+    """An object store cannot be reached, refuses a request, or failed at each attempt.
+
+    ``may_pass``: whether another attempt may succeed.
+    """
+
+    kind = "object-store"
+
+    def __init__(self, message: str, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class ArchiveError(ShapecnnError):

@@ -85,12 +85,16 @@ def verify(folder: Path, collection: Path | None = None, progress: Progress = no
     kind = stored_kind(folder)
     place = folder / RESUME if kind == "training" else folder
     try:
-        sums = open_sealed(place, "Restore the folder from a copy, or make it again.").sums
+        sealed = open_sealed(place, "Restore the folder from a copy, or make it again.")
     except StoredDataError as error:
         gone = not published(place, SUMS).exists()
         return Verification(
             str(folder), kind, 0, [Finding("missing" if gone else "corrupt", str(place / SUMS), str(error))]
         )
+    sums = sealed.sums
+    if sealed.snapshot is not None:
+        for name in sums:
+            sealed.snapshot.forget(name)  # what is verified is in the object store, not in the cache
     findings: list[Finding] = []
     for done, (name, digest) in enumerate(sorted(sums.items()), start=1):
         findings += _check_file(place, name, digest)
@@ -131,6 +135,8 @@ def _check_file(folder: Path, name: str, digest: str) -> Iterator[Finding]:
     try:
         if sha256_of(published(folder, name)) != digest:
             yield Finding("corrupt", path, f"{printable(path)} has changed since it was written (its hash differs).")
+    except StoredDataError as error:  # of an object store
+        yield Finding("corrupt", path, str(error))
     except (FileNotFoundError, NotADirectoryError):
         yield Finding("missing", path, f"{printable(path)} does not exist any more.")
     except OSError as error:
@@ -166,7 +172,7 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
         run.quantity.regressor()
     _, described = describe_run(folder)
     try:
-        if load_experiment(str(folder / CONFIG)).digest() != described.get("config"):
+        if load_experiment(str(published(folder, CONFIG))).digest() != described.get("config"):
             yield Finding("stale", CONFIG, f"{folder / CONFIG} differs from the config that the run was trained with.")
     except UsageError as error:
         yield Finding("corrupt", CONFIG, str(error))

@@ -19,6 +19,7 @@ from shapecnn.search.update import bring_up_to_date
 from shapecnn.workers.pool import Workers
 from tests.runs import VOXELS, VOXRESNET, write_run
 from tests.solids import write_solids
+from tests.stores import bucket, proxy, s3_server  # noqa: F401  # fixtures
 from tests.worlds import example_world, world  # noqa: F401  # fixtures
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of xdist share the cores; torch is yet to be imported

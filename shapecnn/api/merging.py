@@ -12,11 +12,15 @@ from typing import Literal
 
 from shapecnn.artefacts.manifest import REMEDY
 from shapecnn.artefacts.merging import merge_artefacts
-from shapecnn.errors import StoredDataError, UsageError
+from shapecnn.artefacts.reading import shard_names
+from shapecnn.errors import StoredDataError, UsageError, caution
+from shapecnn.meshes.collection import Say
 from shapecnn.meshes.parts import read_parts
 from shapecnn.meshes.shards import read_part, unfinished_shard
 from shapecnn.search.merging import merge_indexes
 from shapecnn.storage.kinds import kind_of, require_kind
+from shapecnn.storage.objects.url import as_path
+from shapecnn.storage.outputs import Objects, written
 from shapecnn.storage.unfinished import WORK
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -52,6 +56,8 @@ def merge(
     *,
     overwrite: bool = False,
     progress: Progress = no_progress,
+    objects: Objects | None = None,
+    say: Say = caution,
     command: str = "shapecnn merge PART... OUT",
 ) -> Merged:
     """Merge the artefacts or the indexes of all shards of a collection.
@@ -61,11 +67,15 @@ def merge(
     stay as they are.
 
     Args:
-        parts: Folders that :func:`prepare` or :func:`update_index` made with ``shard``, at least one for each shard.
+        parts: Folders that :func:`prepare` or :func:`update_index` made with ``shard``, at least one for each shard;
+            or their URLs.
         out: Folder to write the merged artefacts or the merged index to.
         overwrite: Whether to replace results made with other settings, and files that shapecnn did not write.
         progress: Callback that receives the number of copied shapes and the number of all shapes; it is not called for
             an index.
+        objects: How merged views or grids are stored if ``out`` is a URL: ``files``, an object for each file, or
+            ``shards``, tar files of about 64 MB; None: as they are at ``out``, or else ``files``.
+        say: Callback that receives each note for the user as one line of text.
         command: Command line that error messages suggest for making ``out``.
 
     Returns:
@@ -77,6 +87,7 @@ def merge(
         MismatchError: The parts were made with different settings, of different collections or by different versions
             of shapecnn, or two parts of one shard differ; or ``out`` was made with other settings.
         StoredDataError: A part, or the result in ``out``, is damaged.
+        ObjectStoreError: The object store of a URL cannot be reached, or refuses.
         BusyError: Another process is writing to ``out``.
 
     Example:
@@ -90,8 +101,8 @@ def merge(
     started = time.monotonic()
     if isinstance(parts, str | os.PathLike):
         raise UsageError(f"Name the parts in a list, such as [{str(parts)!r}], not as one path.")
-    folders = [*{Path(part).resolve(): Path(part) for part in parts}.values()]
-    out = Path(out)
+    folders = [*{path.resolve(): path for path in map(as_path, parts)}.values()]
+    out = as_path(out)
     _require_apart(folders, out)
     for folder in folders:
         if (folder / WORK).is_dir():
@@ -105,10 +116,12 @@ def merge(
     described = read_parts(folders, REMEDY)
     shards = described[folders[0]].count
     if kind_of(folders[0]) == "index":
-        changes, _ = merge_indexes(described, out, command=command, overwrite=overwrite)
+        with written(out, overwrite=overwrite, objects=objects) as place:
+            changes, _ = merge_indexes(described, place, command=command, overwrite=overwrite, say=say)
         seconds = time.monotonic() - started
         return Merged("index", shards, len(folders), changes.total, changes.failures, seconds, changes.removed)
-    kind, made = merge_artefacts(described, out, command=command, overwrite=overwrite, progress=progress)
+    with written(out, overwrite=overwrite, objects=objects, names=shard_names) as place:
+        kind, made = merge_artefacts(described, place, command=command, overwrite=overwrite, progress=progress)
     total = made.written + made.skipped
     return Merged(kind, shards, len(folders), total, made.failures, time.monotonic() - started, made.removed)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import silent
 from shapecnn.models.device import Device
+from shapecnn.storage.objects.url import Url, as_path
+from shapecnn.storage.outputs import written
 from shapecnn.training.plan import is_finished, new_plan, plan_to_resume, stored_plan
 from shapecnn.training.result import TrainingResult
 from shapecnn.training.step_results import StepSearch
@@ -35,8 +39,8 @@ def train(
     Args:
         config: Path of a YAML file, or name of a config that is part of shapecnn, such as ``mvcnn-psb``. None is
             allowed with ``resume``.
-        data: Folder of artefacts (rendered views or voxel grids). None is allowed with ``resume``.
-        out: Folder of the run; empty or absent, or with ``resume`` the folder of the interrupted training.
+        data: Folder of artefacts (rendered views or voxel grids), or its URL. None is allowed with ``resume``.
+        out: Folder of the run, or its URL; empty or absent, or with ``resume`` the folder of the interrupted training.
         settings: Values that replace settings of the config, by key, such as ``{"network.pooling": "mean"}``.
         subset: Use only the first shapes of each class: ``80+20`` means 80 for training and 20 for testing. None: all.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
@@ -53,6 +57,7 @@ def train(
         UsageError: The config or the data cannot be used, or ``out`` contains other files.
         MismatchError: ``out`` holds another training.
         WeightsError: Pretrained weights cannot be downloaded.
+        ObjectStoreError: The object store of a URL cannot be reached, or refuses.
         BusyError: Another process is training in ``out``.
         TrainingError: The training diverged: the loss or a weight is not finite.
 
@@ -63,30 +68,37 @@ def train(
         >>> result.epochs, result.validation.count
         (1, 3)
     """
-    values, part, out = _values(settings), Subset.parse(subset) if subset else None, Path(out)
-    config, data = None if config is None else str(config), None if data is None else Path(data)
-    if resume:
-        plan = plan_to_resume(out, config, values, data, part)
-        if stored_plan(out) is None:
-            say(f"There is no training in {out} to resume: a new one begins there.")
-    elif config is None or data is None:
+    values, part, out = _values(settings), Subset.parse(subset) if subset else None, as_path(out)
+    config, data = None if config is None else str(config), None if data is None else as_path(data)
+    if isinstance(out, Url):
+        _require_alone(out, tensorboard)
+    if not resume and (config is None or data is None):
         raise UsageError("A new training needs both config and data. Only resume=True works without them.")
-    else:
-        plan = new_plan(config, values, data, part)
-    from shapecnn.training.trainer import finished_training, train_plan  # here, because it imports torch
-
     if resume and data is None and is_finished(out):
+        plan_to_resume(out, config, values, data, part)  # refuses other settings
+        from shapecnn.training.trainer import finished_training  # here, because it imports torch
+
         return finished_training(out)  # needs no data, which may no longer exist
-    return train_plan(
-        plan,
-        out,
-        device=device,
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        bar=bar,
-        say=say,
-    )
+    with written(out, overwrite=overwrite) as place:
+        if resume:
+            plan = plan_to_resume(place, config, values, data, part)
+            if stored_plan(place) is None:
+                say(f"There is no training in {out} to resume: a new one begins there.")
+        else:
+            plan = new_plan(str(config), values, as_path(str(data)), part)
+        from shapecnn.training.trainer import train_plan  # here, because it imports torch
+
+        result = train_plan(
+            plan,
+            place,
+            device=device,
+            resume=resume,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+            bar=bar,
+            say=say,
+        )
+    return replace(result, run=out)
 
 
 def find_step(
@@ -132,10 +144,20 @@ def find_step(
     """
     if not isinstance(epochs, int | None) or isinstance(epochs, bool) or (epochs is not None and epochs < 1):
         raise UsageError(f"epochs = {epochs!r}: give a whole number from 1.")
-    plan = new_plan(str(config), _values(settings), Path(data), Subset.parse(subset) if subset else None)
+    plan = new_plan(str(config), _values(settings), as_path(data), Subset.parse(subset) if subset else None)
     from shapecnn.training.step_search import search_step  # here, because it imports torch
 
     return search_step(plan, epochs=epochs, device=device, bar=bar, say=say)
+
+
+def _require_alone(out: Url, tensorboard: bool) -> None:
+    """Raise UsageError for a training that cannot be published at a URL."""
+    if tensorboard:
+        raise UsageError(
+            f"--tensorboard writes its log while the training runs, which {out} cannot hold: leave it out."
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError(f"A training in several processes cannot write to {out}. Write to a local folder.")
 
 
 def _values(settings: Mapping[str, Any] | None) -> dict[str, Any]:

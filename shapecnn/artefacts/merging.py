@@ -119,20 +119,18 @@ class Copier:
         def read() -> ArtefactData:
             if entry.status == "failed":
                 raise failure
-            return ArtefactData(_moved(item) if self.moves else _copied(item), item.facts)
+            return ArtefactData(_moved(item) if self.moves else item.part.contents(entry), item.facts)
 
         if entry.sha256 is None:
             raise failure
         return entry.sha256, read
 
 
-def _copied(item: PartItem) -> Iterator[bytes]:
-    sealed = Sealed(item.folder, item.hashes, REMEDY)
-    return map(sealed.read, sealed.sums)
-
-
 def _moved(item: PartItem) -> Iterator[Finished]:
-    return (Finished(item.folder / name, digest) for name, digest in item.hashes.items())
+    sealed = Sealed(item.folder, item.hashes, REMEDY)
+    for name, digest in sealed.sums.items():
+        sealed.check(name)  # a node that died may have lost what it wrote
+        yield Finished(item.folder / name, digest)
 
 
 def merge_artefacts(
@@ -180,7 +178,7 @@ def merge_artefacts(
         out,
         Copier(stored, moves=unfinished),
         command=command,
-        keeps=_is_current,
+        keeps=_kept,
         locked=unfinished,
         overwrite=overwrite,
         workers=None,
@@ -189,7 +187,9 @@ def merge_artefacts(
     return stored["kind"], summary
 
 
-def _is_current(item: PartItem, previous: PreviousArtefacts) -> bool:
-    """Return whether files in the merged folder are those of the part; of the same mesh, others may have been made."""
-    held = tuple(item.hashes.values()), item.facts
-    return item.entry.status == "ok" and held == (previous.hashes, previous.facts)
+def _kept(item: PartItem, previous: PreviousArtefacts) -> Facts | None:
+    """Return what the part records, if files in the merged folder are its own; of one mesh, others may have been made.
+
+    An earlier version of shapecnn may have recorded less of the same files.
+    """
+    return item.facts if item.entry.status == "ok" and tuple(item.hashes.values()) == previous.hashes else None

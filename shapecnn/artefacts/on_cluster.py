@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +15,10 @@ from shapecnn.artefacts.previous import PreviousArtefacts, journal_header, previ
 from shapecnn.artefacts.writing import Summary, make_artefacts, require_distinct_files
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
 from shapecnn.meshes.labels import Labels
-from shapecnn.meshes.on_cluster import MakePart, make_parts
+from shapecnn.meshes.on_cluster import Division, on_cluster
+from shapecnn.meshes.shard_tasks import MakePart
 from shapecnn.meshes.shards import Part
-from shapecnn.storage.journal import open_journal
 from shapecnn.storage.own import require_own
-from shapecnn.storage.publishing import exclusive
-from shapecnn.storage.unfinished import WORK
-from shapecnn.workers.cluster import connected
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress, stage
 
@@ -54,7 +50,7 @@ def prepare_on_cluster(
         labels: Source of labels and splits; see :func:`shapecnn.meshes.collection.list_shapes`.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number of worker processes of each task, and their limits; see
-            :func:`shapecnn.meshes.on_cluster.make_parts`.
+            :func:`shapecnn.meshes.on_cluster.on_cluster`.
         progress: Called with the number of finished meshes and the number of all meshes.
         say: Called with notes on how the collection was read, one sentence each.
 
@@ -71,29 +67,22 @@ def prepare_on_cluster(
     require_own(SETTINGS, out, overwrite)
     stems = require_distinct_files([shape.id for shape in shapes], settings, out)
     names = {name for stem in stems for name in artefact_files(settings, stem)}
-    with connected(cluster) as nodes, exclusive(out, overwrite):
+
+    def begin() -> Callable[[Sequence[Shape]], MakePart]:
         previous = previous_artefacts(out, names, settings, None, command, overwrite)
-        with open_journal(out / WORK, journal_header(settings, None)):
-            pass  # from now on, the folder has an unfinished command of these settings
         held = {shape.id: previous[stem] for shape, stem in zip(shapes, stems, strict=True) if stem in previous}
-
-        def maker(chosen: Sequence[Shape]) -> MakePart:
-            return partial(_make_part, recipe, command, {each.id: held[each.id] for each in chosen if each.id in held})
-
-        parts = make_parts(
-            shapes,
-            out,
-            nodes,
-            maker,
-            needs=[collection, Path(os.path.commonpath([os.path.abspath(shape.file) for shape in shapes]))],
-            remedy=REMEDY,
-            workers=workers,
-            progress=progress,
+        return lambda chosen: partial(
+            _make_part, recipe, command, {each.id: held[each.id] for each in chosen if each.id in held}
         )
+
+    def merge(parts: Mapping[Path, Part]) -> Summary:
         with stage("Merging") as merged:
-            _, made = merge_artefacts(
-                parts, out, command=command, unfinished=True, overwrite=overwrite, progress=merged
-            )
+            return merge_artefacts(parts, out, command=command, unfinished=True, overwrite=overwrite, progress=merged)[
+                1
+            ]
+
+    division = Division(shapes, collection, out, journal_header(settings, None), REMEDY)
+    made = on_cluster(division, cluster, begin, merge, overwrite=overwrite, workers=workers, progress=progress)
     paths = {shape.id: shape.path for shape in shapes}
     failures = [(paths[shape_id], error) for shape_id, error in made.failures]
     return replace(made, seconds=time.monotonic() - started, failures=failures)
@@ -110,5 +99,13 @@ def _make_part(
     progress: Progress,
 ) -> None:
     make_artefacts(
-        shapes, folder, recipe, command=command, part=part, elsewhere=held, workers=workers, progress=progress
+        shapes,
+        folder,
+        recipe,
+        command=command,
+        part=part,
+        elsewhere=held,
+        overwrite=True,  # all in the folder is unfinished work, which a node that died may have damaged
+        workers=workers,
+        progress=progress,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.settings.views_and_grids import input_settings, require_current
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.kinds import kind_of, require_kind
+from shapecnn.storage.objects.shards import sample_name
+from shapecnn.storage.objects.url import as_path
 from shapecnn.storage.reading import sha256
 from shapecnn.storage.sealed import Sealed, open_sealed, printable
 from shapecnn.storage.unfinished import WORK
@@ -114,7 +116,21 @@ class Artefacts:
         Raises:
             StoredDataError: A file is missing or damaged.
         """
-        return sha256(b"".join(map(self._sealed.read, self._names(entry))))
+        return sha256(b"".join(self.contents(entry)))
+
+    def contents(self, entry: Entry) -> Iterator[bytes]:
+        """Read the artefact files of a shape one after the other, without decoding them.
+
+        Args:
+            entry: One of :attr:`entries`.
+
+        Yields:
+            Content of each file, in the order of views or rotations.
+
+        Raises:
+            StoredDataError: A file is missing or damaged.
+        """
+        return map(self._sealed.read, self._names(entry))
 
     def hashes(self, entry: Entry) -> dict[str, str]:
         """Return the recorded hashes of a shape's artefact files, without reading the files.
@@ -164,7 +180,7 @@ def open_artefacts(folder: str | Path) -> Artefacts:
     """Open a folder of artefacts (rendered views or voxel grids). The views or grids are read later, shape by shape.
 
     Args:
-        folder: Folder that :func:`shapecnn.prepare`, ``render``, ``voxelize`` or ``data import`` made.
+        folder: Folder that :func:`shapecnn.prepare`, ``render``, ``voxelize`` or ``data import`` made, or its URL.
 
     Returns:
         The artefacts of all shapes except the failed ones. ``entries`` lists the shapes; ``pictures(entry)`` and
@@ -181,7 +197,7 @@ def open_artefacts(folder: str | Path) -> Artefacts:
         >>> artefacts.pictures(artefacts.entries[0]).shape
         (12, 32, 32)
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if kind_of(folder) is None and (folder / WORK).is_dir():
         raise UsageError(
             f"The artefacts in {folder} are unfinished. To finish them, run the command that makes them again."
@@ -210,6 +226,21 @@ def open_artefacts(folder: str | Path) -> Artefacts:
         replace(sealed, remedy=remedy),
         tuple(entry for entry in ordered if entry.status == "failed"),
     )
+
+
+def shard_names(folder: Path) -> dict[str, str]:
+    """Name the files of artefacts for tar shards, so that all files of a shape are one sample of WebDataset.
+
+    Args:
+        folder: Folder of the artefacts.
+
+    Returns:
+        Name in a shard of each view or grid, by its path in the folder; such as ``chair/a.003.png``, for view 3 of
+        ``chair/a``.
+    """
+    artefacts = open_artefacts(folder)
+    stems = ((artefacts._stems[entry.id], artefacts._names(entry)) for entry in artefacts.entries)
+    return {name: sample_name(stem, name[len(stem) + 1 :]) for stem, names in stems for name in names}
 
 
 def _settings(sealed: Sealed) -> dict[str, Any]:

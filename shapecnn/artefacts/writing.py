@@ -38,11 +38,11 @@ from shapecnn.workers import pool, threads
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
-Keeps = Callable[[ItemT, PreviousArtefacts], bool]
+Keeps = Callable[[ItemT, PreviousArtefacts], Facts | None]
 
 
-def _always(_item: BatchItem, _previous: PreviousArtefacts) -> bool:
-    return True
+def _always(_item: BatchItem, previous: PreviousArtefacts) -> Facts:
+    return previous.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ def make_artefacts(
         maker: Object that reads the source of a shape and makes its artefacts.
         command: Shell command that makes ``out``; error messages quote it.
         part: Shard of a collection that ``items`` are, which is recorded in ``out``; None for a whole collection.
-        keeps: Function that returns whether a shape may keep the artefacts that an earlier run made of the same source
-            file. By default, every shape may.
+        keeps: Function that returns what the manifest records about a shape if it may keep the artefacts that an
+            earlier run made of the same source file, and otherwise None. By default, every shape may.
         elsewhere: Artefacts in the folder into which ``out`` will be merged, by the id of the shape. If the source file
             is the same, they are listed in ``out`` but neither made again nor copied.
         locked: Whether the caller has locked ``out``.
@@ -231,11 +231,11 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], keeps: Keeps[An
         names = artefact_files(task.maker.to_json(), task.stem)
         content = content_key(task.item.id, sha)
         own = task.previous
-        if own is not None and own.content == content and keeps(task.item, own):
-            return _Result(sha, written=False, hashes=own.hashes, facts=_facts(task, own, draw))
+        if own is not None and own.content == content and (kept := keeps(task.item, own)) is not None:
+            return _Result(sha, written=False, hashes=own.hashes, facts=_facts(task, kept, draw))
         same = previous.get(content)
-        if same is not None and keeps(task.item, same) and _copy(same, names, task.out):
-            return _Result(sha, written=True, hashes=same.hashes, facts=_facts(task, same, draw))
+        if same is not None and (kept := keeps(task.item, same)) is not None and _copy(same, names, task.out):
+            return _Result(sha, written=True, hashes=same.hashes, facts=_facts(task, kept, draw))
         contents, facts = draw()
         hashes = []
         for name, data in zip(names, contents, strict=True):
@@ -257,12 +257,12 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], keeps: Keeps[An
     return _Result(sha, written=True, hashes=tuple(hashes), facts=facts)
 
 
-def _facts(task: _Task, previous: PreviousArtefacts, draw: Callable[[], ArtefactData]) -> Facts:
+def _facts(task: _Task, recorded: Facts, draw: Callable[[], ArtefactData]) -> Facts:
     """Return what was recorded about a source; measure its mesh if an earlier version of shapecnn did not."""
-    if previous.facts.area is None and task.maker.measures:
+    if recorded.area is None and task.maker.measures:
         with contextlib.suppress(ItemError):  # other limits apply now; the finished artefacts stay valid
             return draw().facts
-    return previous.facts
+    return recorded
 
 
 def _copy(previous: PreviousArtefacts, names: Sequence[str], out: Path) -> bool:

@@ -15,6 +15,7 @@ from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.next_steps import suggest_report
 from shapecnn.cli.options import (
+    LocalPath,
     batch_options,
     device_option,
     failures_option,
@@ -43,13 +44,13 @@ _PICTURE = 96  # pixels along one side of a thumbnail
 
 
 @click.command("audit")
-@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.argument("data", type=LocalPath(exists=True, path_type=Path))
 @click.option("--model", "model_name", metavar="RUN|@NAME", shell_complete=complete_model,
               help="Also compare shapes by the features of this model; DATA must be artefacts (rendered views or "
               "voxel grids).")  # fmt: skip
 @click.option("--threshold", type=float, default=0.98, show_default=True,
               help="Cosine similarity of features at or above which two shapes count as copies.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("--out", type=LocalPath(path_type=Path, file_okay=False), metavar="DIR",
               help="Also write audit.json, audit.csv and audit.html (with pictures) to this folder.")  # fmt: skip
 @set_option
 @device_option

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shapecnn.artefacts.writing import Summary
     from shapecnn.meshes.labels import Labels
     from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
+    from shapecnn.storage.outputs import Objects
     from shapecnn.workers.pool import Workers
 
 SHOWN = 20  # failures listed on a terminal
@@ -32,6 +33,7 @@ def run_prepare(
     labels: Labels,
     shard: str | None,
     cluster: str | None,
+    objects: Objects | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -49,6 +51,7 @@ def run_prepare(
         labels: Source of labels and splits: ``auto``, ``folder`` or ``none``.
         shard: Shard of the collection to process, such as ``2/8``; None for the whole collection.
         cluster: Address of the Ray cluster that processes the collection; None for this machine.
+        objects: How the artefacts are stored if ``out`` is a URL: ``files`` or ``shards``; None: as they are there.
         workers: Number, time limit and memory limit of the worker processes.
         overwrite: Replace results made with other settings, and files that shapecnn did not write.
         skip_errors: Exit with status 0 even if meshes failed.
@@ -71,6 +74,7 @@ def run_prepare(
             labels=labels,
             shard=shard,
             cluster=cluster,
+            objects=objects,
             overwrite=overwrite,
             workers=workers,
             progress=progress,

@@ -9,15 +9,15 @@ import click
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.next_steps import suggest_for_run
-from shapecnn.cli.options import json_option, overwrite_option
+from shapecnn.cli.options import LocalPath, json_option, overwrite_option
 
 
 @click.command("card")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_run)
-@click.option("--report", "reports", type=click.Path(path_type=Path), multiple=True, metavar="DIR|FILE.json",
+@click.argument("run", type=LocalPath(path_type=Path), shell_complete=complete_run)
+@click.option("--report", "reports", type=LocalPath(path_type=Path), multiple=True, metavar="DIR|FILE.json",
               help="Report of `shapecnn eval` whose figures the card shows: the folder of --out, or a file with the "
               "output of --json. Can be repeated.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+@click.option("--out", type=LocalPath(path_type=Path, dir_okay=False), metavar="FILE",
               help="File of the card.  [default: RUN/README.md]")  # fmt: skip
 @click.option("--license", "licence", metavar="ID",
               help="Identifier of the licence on the hub, such as mit.  [default: the card names none]")  # fmt: skip

@@ -11,6 +11,7 @@ from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.next_steps import suggest_for_comparison
 from shapecnn.cli.options import (
+    LocalPath,
     device_option,
     json_option,
     overwrite_option,
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("models", metavar="RUN|@NAME[:FEATURE]...", nargs=-1, required=True,
                 shell_complete=complete_model)  # fmt: skip
-@click.option("--data", required=True, multiple=True, type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--data", required=True, multiple=True, type=LocalPath(path_type=Path), metavar="DIR",
               help="Artefacts (rendered views or voxel grids) to evaluate on. Repeat the option if the models need "
               "different artefacts: each model uses the first folder made with its settings.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("--out", required=True, type=LocalPath(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for comparison.json, .csv and .md, pr.svg, pr.png and report.html.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Split to evaluate; train and val are the splits that the RUNs were trained with.")  # fmt: skip

@@ -12,6 +12,7 @@ import click
 
 from shapecnn.api.records import SCHEMA_VERSION as SCHEMA_VERSION
 from shapecnn.errors import encodable, visible
+from shapecnn.workers.progress import is_first_process
 
 _answered = False  # whether the command has printed its result
 _lost = False  # whether printing the result failed
@@ -37,9 +38,9 @@ def be_quiet() -> None:
 
 
 def is_quiet() -> bool:
-    """Return whether the running command was started with --quiet."""
+    """Return whether the running command shows no progress: started with --quiet, or not the first of its processes."""
     context = click.get_current_context(silent=True)
-    return context is not None and bool(context.meta.get(_QUIET))
+    return not is_first_process() or (context is not None and bool(context.meta.get(_QUIET)))
 
 
 def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:

@@ -14,10 +14,13 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.free_paths import free_artefacts
 from shapecnn.cli.next_steps import suggest, suggest_for_artefacts
 from shapecnn.cli.options import (
+    AnyPath,
+    LocalPath,
     command_line,
     failures_option,
     json_option,
     labels_option,
+    objects_option,
     overwrite_option,
     quiet_option,
     skip_errors_option,
@@ -28,6 +31,7 @@ from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
+    from shapecnn.storage.outputs import Objects
     from shapecnn.workers.pool import Workers
 
 
@@ -38,7 +42,7 @@ def command() -> None:
 
 @command.command(short_help="Download ModelNet10 or ModelNet40.")
 @click.argument("name", type=click.Choice(["modelnet10", "modelnet40"]))
-@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("dest", type=LocalPath(file_okay=False, path_type=Path))
 @click.option(
     "--url",
     metavar="URL|FILE",
@@ -88,14 +92,15 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
 
 
 @command.command("import", short_help="Import views or grids made by other programs.")
-@click.argument("src", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("src", type=LocalPath(path_type=Path))
+@click.argument("out", type=AnyPath(path_type=Path, file_okay=False))
 @click.option(
     "--layout",
     type=click.Choice(["views-by-shape", "views-by-name", "voxels-npz", "binvox"]),
     help="Folder layout and file format of SRC.  [default: detected from the file names]",
 )
 @labels_option
+@objects_option
 @failures_option
 @workers_options
 @skip_errors_option
@@ -106,6 +111,7 @@ def import_(
     out: Path,
     layout: str | None,
     labels: Labels,
+    objects: Objects | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -144,6 +150,7 @@ def import_(
             workers=workers,
             progress=progress,
             say=note,
+            objects=objects,
         )
     conflicting = conflicts(read_manifest(out))
     emit_summary(summary, out, as_json, conflicts=conflicting)

@@ -12,6 +12,7 @@ import click
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_browser
 from shapecnn.cli.options import (
+    LocalPath,
     command_line,
     device_option,
     json_option,
@@ -56,7 +57,7 @@ class _Steps:
 
 
 @click.command("demo")
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
+@click.argument("out", type=LocalPath(path_type=Path, file_okay=False), default=Path("demo"))
 @click.option(
     "--per-class",
     type=click.IntRange(4),

@@ -11,6 +11,8 @@ from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.next_steps import suggest_for_evaluation
 from shapecnn.cli.options import (
+    AnyPath,
+    LocalPath,
     device_option,
     json_option,
     overwrite_option,
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 @click.command("eval")
 @click.argument("model", metavar="RUN|@NAME", shell_complete=complete_model)
-@click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--data", required=True, type=AnyPath(path_type=Path), metavar="DIR",
               help="Artefacts to evaluate on, made by render, voxelize or data import.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Split to evaluate; train and val are the splits that RUN was trained with.")  # fmt: skip
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
               "columns class and share.")  # fmt: skip
 @click.option("--exclude-duplicates", is_flag=True,
               help="Also report the results without copies of train shapes or of other evaluated shapes.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("--out", type=LocalPath(path_type=Path, file_okay=False), metavar="DIR",
               help="Also write evaluation.json, predictions.parquet, plots and report.html to DIR.")  # fmt: skip
 @click.option(
     "--seed",

@@ -14,6 +14,7 @@ from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.next_steps import suggest_page
 from shapecnn.cli.options import (
+    LocalPath,
     device_option,
     faces_options,
     failures_option,
@@ -43,7 +44,7 @@ SHOWN = 3  # views listed on the terminal
 @click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
 @click.option(
     "--html",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="Also write an HTML page to this file. It shows each view with a heat map, and the share of the view in the "
     "score of the predicted class.",
 )

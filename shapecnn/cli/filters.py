@@ -12,7 +12,7 @@ import click
 from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_page
-from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, set_option
+from shapecnn.cli.options import LocalPath, device_option, json_option, overwrite_option, quiet_option, set_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
@@ -27,7 +27,7 @@ SHOWN = 3  # filters of each layer, and shapes of each filter, that are listed o
 
 @click.command("filters")
 @click.argument("model", metavar="RUN|@imagenet", shell_complete=complete_model)
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
+@click.option("--data", type=LocalPath(path_type=Path), metavar="DIR",
               help="Artefacts in which exciting places are looked for, made by render, voxelize or data import.  "
               "[default: the artefacts that RUN was trained on]")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="train", show_default=True,
@@ -39,7 +39,7 @@ SHOWN = 3  # filters of each layer, and shapes of each filter, that are listed o
               help="Number of filters of each layer to show: those with the strongest activations.")  # fmt: skip
 @click.option("--top", type=click.IntRange(1), default=9, show_default=True,
               help="Number of shapes to show for each filter.")  # fmt: skip
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page to this file. "
+@click.option("--html", type=LocalPath(path_type=Path, dir_okay=False), help="Also write an HTML page to this file. "
               "It shows the weights of the first layer, and pictures of the exciting places.")  # fmt: skip
 @set_option
 @overwrite_option

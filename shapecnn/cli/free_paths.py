@@ -43,8 +43,11 @@ def free_report(path: Path, name: str) -> str:
         path: Path beside which the report stands.
         name: ``report``, ``audit`` or ``comparison``.
     """
+    from shapecnn.storage.objects.url import Url
     from shapecnn.storage.own import require_report
 
+    if isinstance(path, Url):  # reports are written on this machine
+        path = Path(path.name)
     return _free(beside(path, name), lambda folder: _passes(require_report, _REPORTS[name], folder))
 
 

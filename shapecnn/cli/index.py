@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -12,6 +12,7 @@ from shapecnn.cli.completion import complete_index, complete_model
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_for_index
 from shapecnn.cli.options import (
+    AnyPath,
     batch_options,
     cluster_option,
     collection_argument,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 @click.command("index")
 @collection_argument
-@click.argument("index", type=click.Path(path_type=Path, file_okay=False), shell_complete=complete_index)
+@click.argument("index", type=AnyPath(path_type=Path, file_okay=False), shell_complete=complete_index)
 @click.option(
     "--model",
     "model_name",
@@ -58,6 +59,17 @@ if TYPE_CHECKING:
 @shard_option
 @cluster_option
 @failures_option
+@click.option("--rows", type=click.Choice(["full", "small"]),
+              help="How features are stored: in full, 41 kB for a shape of @imagenet, or in one byte a number, and two "
+              "bits for views, 5.3 kB.  [default: as in INDEX; small for a new INDEX from 10,000 shapes]")  # fmt: skip
+@click.option("--pictures/--no-pictures", default=None, help="Whether to store features of views, which `shapecnn "
+              "query --image` needs.  [default: as in INDEX; --pictures for a new INDEX]")  # fmt: skip
+@click.option("--kind", type=click.Choice(["auto", "exact", "ivf"]),
+              help="How queries search: exact compares all shapes; ivf compares those that an inverted file names, for "
+              "a run, or @imagenet with adapt=false; auto is ivf from 100,000 shapes where it is possible.  [default: "
+              "as in INDEX; auto for a new INDEX]")  # fmt: skip
+@click.option("--check", is_flag=True, help="Read and hash every mesh file. Without it, a mesh file whose size and "
+              "times are as they were is taken to be unchanged.")  # fmt: skip
 @batch_options
 @device_option
 def command(
@@ -73,6 +85,10 @@ def command(
     labels: Labels | None,
     shard: str | None,
     cluster: str | None,
+    rows: Literal["full", "small"] | None,
+    pictures: bool | None,
+    kind: Literal["auto", "exact", "ivf"] | None,
+    check: bool,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -101,6 +117,7 @@ def command(
       shapecnn index meshes/ my-index --set descriptor=sph
       shapecnn index meshes/ parts/2 --up y --shard 2/8
       shapecnn index meshes/ my-index --up y --cluster ray
+      shapecnn index meshes/ my-index --rows small --no-pictures
     """
     from shapecnn.workers.server import start_server
 
@@ -124,6 +141,10 @@ def command(
             shard=shard,
             cluster=cluster,
             overwrite=overwrite,
+            rows=rows,
+            pictures=pictures,
+            kind=kind,
+            check=check,
             device=device,
             workers=workers,
             progress=progress,

@@ -10,7 +10,7 @@ import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest, suggest_for
-from shapecnn.cli.options import json_option, labels_option, quiet_option
+from shapecnn.cli.options import AnyPath, json_option, labels_option, quiet_option
 from shapecnn.cli.tables import is_drawn, size, table
 from shapecnn.errors import counted
 from shapecnn.information.figures import figure_text, figure_title, in_order
@@ -25,7 +25,7 @@ _MOST_CLASSES = 60  # classes listed as text; --json has all
 
 
 @click.command("info")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=AnyPath(path_type=Path))
 @labels_option
 @quiet_option
 @json_option
@@ -220,7 +220,8 @@ def _index_rows(facts: Facts) -> Iterator[Row]:
     meshes = facts["meshes"]
     state = f"{meshes['missing']:,} missing, {meshes['changed_since']:,} changed after it, of {meshes['checked']:,}"
     current = not meshes["missing"] and not meshes["changed_since"]
-    yield "meshes", f"all {meshes['checked']:,} are there, unchanged by date" if current else state
+    if meshes["checked"]:
+        yield "meshes", f"all {meshes['checked']:,} are there, unchanged by date" if current else state
     if facts["interrupted"]:
         yield "unfinished", "the last update was interrupted: run it again"
 

@@ -10,6 +10,7 @@ import click
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.next_steps import suggest_for_comparison
 from shapecnn.cli.options import (
+    LocalPath,
     command_line,
     device_option,
     json_option,
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
 
 @click.command("ladder")
-@click.option("--data", "collection", required=True, type=click.Path(path_type=Path), metavar="COLLECTION",
+@click.option("--data", "collection", required=True, type=LocalPath(path_type=Path), metavar="COLLECTION",
               help="Meshes with labels, in the splits train and test: a folder, a zip of a folder, or a CSV with the "
               "header path,label,split.")  # fmt: skip
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+@click.option("--out", required=True, type=LocalPath(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for views, grids, trained networks and report/report.html.")  # fmt: skip
 @click.option("--rung", "names", multiple=True, metavar="NAME",
               help="System to train and measure, such as lenet or sph (docs/ladder.md lists all). Repeat the option "

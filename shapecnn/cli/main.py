@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -19,9 +20,10 @@ import click
 
 from shapecnn import __version__
 from shapecnn.cli.console import SCHEMA_VERSION, answer_is_lost, drop_stdout, emit, expect_answer, has_answered, say
-from shapecnn.cli.process import Ended, ending_in_order, open_streams
+from shapecnn.cli.process import Ended, ending_in_order, ignore_signals, open_streams
 from shapecnn.cli.progress import heartbeat
-from shapecnn.errors import Caution, ShapecnnError, UsageError, is_short_of_memory, visible
+from shapecnn.errors import Caution, ProcessError, ShapecnnError, UsageError, is_short_of_memory, visible
+from shapecnn.workers.progress import is_first_process, process_count
 
 # name: (module with a click command called `command`, its line in --help)
 COMMANDS = {
@@ -99,7 +101,13 @@ def cli() -> None:
         os.getcwd()
     except OSError as error:
         raise UsageError(f"The current folder cannot be used ({error.strerror}): cd to a folder that exists.") from None
-    click.get_current_context().with_resource(heartbeat())
+    context = click.get_current_context()
+    if process_count() > 1 and context.invoked_subcommand != "train":
+        raise UsageError(
+            f"Only train runs in several processes: start {context.invoked_subcommand} without torchrun or accelerate "
+            f"launch."
+        )
+    context.with_resource(heartbeat())
 
 
 def main() -> NoReturn:
@@ -109,6 +117,7 @@ def main() -> NoReturn:
     while threads of native libraries (OpenVINO, pyarrow) are still running, the threads abort the process when Python
     shuts down. Exit handlers still run first, for example to clean up the socket folder of the worker server.
     """
+    gc.set_threshold(50_000, 20, 20)  # lists of shapes are long and stay: looking for garbage in them takes seconds
     status = 1
     try:
         run()
@@ -147,6 +156,8 @@ def run() -> None:
 
 def _show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
     """Print a warning: a Caution of shapecnn as a note of one line, any other warning in the format of Python."""
+    if not is_first_process():
+        return  # of processes that train together, one tells
     if issubclass(category, Caution):
         say(f"Note: {message}")
     else:
@@ -161,33 +172,60 @@ def _run() -> int:
     expect_answer()
     try:
         return cli.main(standalone_mode=False) or 0  # exit status of the command; None if it returned
-    except click.ClickException as error:
-        error.message = visible(error.message)  # type: ignore[misc]  # may quote control characters
-        error.show()
-        status, kind, message = error.exit_code, UsageError.kind, error.format_message()
-    except (click.Abort, KeyboardInterrupt) as end:
-        status, kind, message = _interrupted(end.__cause__ or end)
-        say(message if kind == "interrupted" else f"Error: {message}")
-    except ShapecnnError as error:
-        say(f"Error: {error}")
-        status, kind, message = 2 if isinstance(error, UsageError) else 1, error.kind, str(error)
-    except Exception as error:
-        if is_short_of_memory(error):
-            message = "There is not enough memory. Close other programs or raise the limit (ulimit -v), then try again."
-            kind = "memory"
-        elif isinstance(error, OSError):
-            place = f"{error.filename}: " if error.filename else ""
-            message = (
-                f"{place}{error.strerror or error}. Finished work is kept; solve the problem and run the command again."
-            )
-            kind = "system"
-        else:
+    except (Exception, KeyboardInterrupt) as error:
+        end = _end(error)
+        if process_count() > 1:
+            told, end = _among_processes(error, end)
+            if told is not None:
+                return told
+        if end is None:
             raise
-        say(f"Error: {message}")
-        status = 1
+        status, kind, message = end
+        if isinstance(error, click.ClickException):
+            error.show()
+        else:
+            say(message if kind == "interrupted" else f"Error: {message}")
     if "--json" in sys.argv[1:] and not has_answered():  # stdout holds exactly one JSON value
         emit({"schema_version": SCHEMA_VERSION, "error": {"kind": kind, "message": message}}, True)
     return status
+
+
+_End = tuple[int, str, str] | None  # exit status, error kind and message; None for an error in the code of shapecnn
+
+
+def _among_processes(error: BaseException, end: _End) -> tuple[int | None, _End]:
+    """Find out whether another process of the training has told the user why all of them end.
+
+    Returns:
+        Pair of the exit status that this process then has, or None, and what it tells otherwise.
+    """
+    ignore_signals()  # torchrun ends the other processes as soon as one has ended
+    try:
+        from shapecnn.training.ending import LOST, has_lost_another, told_elsewhere
+    except Exception:  # of torch; a signal may have interrupted its import, which cannot be repeated
+        return (end[0] if end is not None and end[1] == "interrupted" else None), end
+    if end is None and has_lost_another(error):
+        end = 1, ProcessError.kind, LOST
+    return told_elsewhere(end[0] if end else 1), end
+
+
+def _end(error: BaseException) -> _End:
+    """Return exit status, error kind and message of an error; None for an error in the code of shapecnn."""
+    if isinstance(error, click.ClickException):
+        error.message = visible(error.message)  # type: ignore[misc]  # may quote control characters
+        return error.exit_code, UsageError.kind, error.format_message()
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        return _interrupted(error.__cause__ or error)
+    if isinstance(error, ShapecnnError):
+        return 2 if isinstance(error, UsageError) else 1, error.kind, str(error)
+    if is_short_of_memory(error):
+        message = "There is not enough memory. Close other programs or raise the limit (ulimit -v), then try again."
+        return 1, "memory", message
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        problem = f"{place}{error.strerror or error}"
+        return 1, "system", f"{problem}. Finished work is kept; solve the problem and run the command again."
+    return None
 
 
 def _interrupted(cause: BaseException) -> tuple[int, str, str]:

@@ -10,7 +10,7 @@ import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.next_steps import suggest_browser
-from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, workers_options
+from shapecnn.cli.options import LocalPath, device_option, json_option, overwrite_option, quiet_option, workers_options
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command("map")
-@click.argument("index", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT.parquet", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("index", type=LocalPath(path_type=Path))
+@click.argument("out", metavar="OUT.parquet", type=LocalPath(path_type=Path, dir_okay=False))
 @click.option("--model", "run", metavar="RUN", help="New folder of the run that INDEX was made with, if it has moved.")
 @device_option
 @workers_options

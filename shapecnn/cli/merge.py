@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shapecnn.cli.batch import report_failures
-from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_for_artefacts, suggest_for_index
 from shapecnn.cli.options import (
+    AnyPath,
     command_line,
     failures_option,
     json_option,
+    objects_option,
     quiet_option,
     skip_errors_option,
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
+if TYPE_CHECKING:
+    from shapecnn.storage.outputs import Objects
+
 
 @click.command("merge")
-@click.argument("parts", nargs=-1, required=True, metavar="PART...", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("parts", nargs=-1, required=True, metavar="PART...", type=AnyPath(path_type=Path))
+@click.argument("out", type=AnyPath(path_type=Path, file_okay=False))
+@objects_option
 @failures_option
 @skip_errors_option
 @quiet_option
 @json_option
-def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bool, as_json: bool) -> None:
+def command(
+    parts: tuple[Path, ...], out: Path, objects: Objects | None, overwrite: bool, skip_errors: bool, as_json: bool
+) -> None:
     """Merge each PART, which render, voxelize or index made with --shard, into OUT.
 
     OUT gets the same files, byte for byte, as one run on the whole collection; for an index, if the collection was at
@@ -45,7 +54,9 @@ def command(parts: tuple[Path, ...], out: Path, overwrite: bool, skip_errors: bo
     from shapecnn.search.index import FAILURES
 
     with progress_bar("Merging") as progress:
-        merged = merge(parts, out, overwrite=overwrite, progress=progress, command=command_line())
+        merged = merge(
+            parts, out, overwrite=overwrite, progress=progress, say=note, objects=objects, command=command_line()
+        )
     answer = {
         "schema_version": SCHEMA_VERSION,
         "kind": merged.kind,

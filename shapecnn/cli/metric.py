@@ -11,7 +11,7 @@ import click
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.next_steps import suggest_for_metric
-from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option
+from shapecnn.cli.options import LocalPath, device_option, json_option, overwrite_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command("metric")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_run)
-@click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
+@click.argument("run", type=LocalPath(path_type=Path), shell_complete=complete_run)
+@click.option("--data", required=True, type=LocalPath(path_type=Path), metavar="DIR",
               help="Artefacts (rendered views or voxel grids) that RUN was trained on.")  # fmt: skip
 @click.option(
     "--size",

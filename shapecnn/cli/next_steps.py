@@ -15,6 +15,7 @@ import click
 from shapecnn.cli.console import is_quiet, note
 from shapecnn.cli.free_paths import free_artefacts, free_file, free_index, free_report, free_run, may_be_written
 from shapecnn.errors import ShapecnnError
+from shapecnn.storage.objects.url import as_path
 
 if TYPE_CHECKING:
     from shapecnn.evaluation.compare_results import Comparison
@@ -97,7 +98,7 @@ def suggest_for_run(run: Path) -> None:
     from shapecnn.models.run import SPLIT, describe_run
 
     sealed, described = describe_run(run)
-    data = Path(str((described.get("data") or {}).get("folder")))
+    data = as_path(str((described.get("data") or {}).get("folder")))
     try:
         entries = open_artefacts(data).entries
     except (ShapecnnError, OSError):  # the data have moved
@@ -225,7 +226,7 @@ def suggest_for(described: Description) -> None:
     Args:
         described: What the path is, except a mesh.
     """
-    path = Path(described.path)
+    path = as_path(described.path)
     if described.kind == "collection":
         suggest("render", path, free_artefacts(path, "views"))
     elif described.kind == "artefacts":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -22,6 +23,31 @@ user's own CSV may have the other two columns."""
 WRITER = "shapecnn"
 
 _FAILURES_FILE = "shapecnn.failures"  # key in the context of a command
+
+
+class LocalPath(click.Path):
+    """Type of a path on this machine; a URL is refused in a sentence."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert as click does, after the check that the value is not a URL."""
+        from shapecnn.storage.objects.url import is_url
+
+        if isinstance(value, str | os.PathLike) and is_url(value):
+            self.fail(f"{value} is a URL, but a local path is needed here. docs/scale.md lists what a URL may be.")
+        return super().convert(value, param, ctx)
+
+
+class AnyPath(click.Path):
+    """Type of a path on this machine, or of a URL in an object store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert a URL to a Url, and another path as click does."""
+        from shapecnn.storage.objects.url import as_path, is_url
+
+        if isinstance(value, str | os.PathLike) and is_url(value):
+            return as_path(value)
+        return super().convert(value, param, ctx)
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout.")
 quiet_option = click.option(
@@ -138,7 +164,14 @@ cluster_option = click.option(
     "each task.",
 )
 
-collection_argument = click.argument("collection", type=click.Path(path_type=Path))
+objects_option = click.option(
+    "--objects",
+    type=click.Choice(["files", "shards"]),
+    help="If OUT is a URL: store each file as an object, or many files in tar shards of about 64 MB, with the names of "
+    "WebDataset.  [default: as OUT has them; files for a new OUT]",
+)
+
+collection_argument = click.argument("collection", type=AnyPath(path_type=Path))
 
 
 def batch_options(command: Command) -> Command:
@@ -189,7 +222,7 @@ def failures_option(command: Command) -> Command:
             click.get_current_context().meta[_FAILURES_FILE] = failures, overwrite
         return command(*args, overwrite=overwrite, **options)
 
-    option = click.option("--failures", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
+    option = click.option("--failures", type=LocalPath(path_type=Path, dir_okay=False), metavar="FILE.csv",
                           help="Also write the path and the error of each failed file to this CSV file.")  # fmt: skip
     return option(overwrite_option(wrapper))
 

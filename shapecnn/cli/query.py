@@ -14,6 +14,8 @@ from shapecnn.cli.completion import complete_index
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.next_steps import suggest_browser, suggest_page
 from shapecnn.cli.options import (
+    AnyPath,
+    LocalPath,
     device_option,
     faces_options,
     failures_option,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @click.command("query")
-@click.argument("index", type=click.Path(path_type=Path), shell_complete=complete_index)
+@click.argument("index", type=AnyPath(path_type=Path), shell_complete=complete_index)
 @click.argument("meshes", metavar="[MESH]...", nargs=-1)
 @click.option(
     "--image",
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of results for each query.")
 @click.option(
     "--html",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="Also write an HTML page with pictures of the results to this file.",
 )
 @click.option(

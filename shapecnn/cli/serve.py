@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, be_quiet, emit, say
-from shapecnn.cli.options import device_option, memory_option, quiet_option, workers_option
+from shapecnn.cli.options import LocalPath, device_option, memory_option, quiet_option, workers_option
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("serve")
-@click.argument("index", type=click.Path(path_type=Path))
+@click.argument("index", type=LocalPath(path_type=Path))
 @click.option(
     "--model",
     metavar="RUN",

@@ -12,6 +12,7 @@ from shapecnn.cli.completion import complete_config
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.next_steps import suggest_for_run
 from shapecnn.cli.options import (
+    AnyPath,
     device_option,
     json_option,
     overwrite_option,
@@ -52,12 +53,12 @@ class _Train(click.Command):
 @click.argument("config", required=False, metavar="CONFIG", shell_complete=complete_config)
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=AnyPath(path_type=Path, file_okay=False),
     help="Artefacts (rendered views or voxel grids) to train on.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=AnyPath(path_type=Path, file_okay=False),
     help="Folder for the run: the trained weights and their metadata.",
 )
 @set_option
@@ -226,10 +227,12 @@ def _require_alone(others: dict[str, bool]) -> None:
 
 def _run(folder: str | None) -> Path:
     """Return the folder of the run to resume, which click has parsed as CONFIG: ``train --resume RUN``."""
-    if folder is None or not Path(folder).is_dir():
+    from shapecnn.storage.objects.url import as_path, is_url
+
+    if folder is None or not (is_url(folder) or Path(folder).is_dir()):
         problem = "" if folder is None else f"{folder} is not the folder of a run. "
         raise click.UsageError(f"{problem}To continue a training: shapecnn train --resume RUN")
-    return Path(folder)
+    return as_path(folder)
 
 
 def _missing(name: str) -> click.MissingParameter:

@@ -12,7 +12,7 @@ import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.next_steps import suggest
-from shapecnn.cli.options import json_option, quiet_option
+from shapecnn.cli.options import AnyPath, json_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
-@click.option("--collection", type=click.Path(path_type=Path),
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=AnyPath(path_type=Path))
+@click.option("--collection", type=AnyPath(path_type=Path),
               help="Collection that the artefacts or the index were made from, to check for changed, missing and new "
               "meshes. Without this option, the meshes of artefacts are not checked. The meshes of an index are "
               "checked at their stored paths, and new meshes are not found.")  # fmt: skip

@@ -13,6 +13,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.free_paths import free_file
 from shapecnn.cli.next_steps import suggest
 from shapecnn.cli.options import (
+    LocalPath,
     faces_options,
     json_option,
     orientation_option,
@@ -34,8 +35,8 @@ TURN = 36  # frames of a turn, unless --views says otherwise
 
 
 @click.command("view")
-@click.argument("mesh", type=click.Path())
-@click.argument("out", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("mesh", type=LocalPath())
+@click.argument("out", type=LocalPath(path_type=Path, dir_okay=False), required=False)
 @click.option("--turn", is_flag=True, help="Write a turning shape. A .gif file is always one.")
 @click.option("--seconds", type=click.FloatRange(0.5, 60), default=4.0, show_default=True,
               help="Duration of a turn.")  # fmt: skip

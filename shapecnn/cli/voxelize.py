@@ -9,6 +9,7 @@ import click
 
 from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import (
+    AnyPath,
     batch_options,
     cluster_option,
     collection_argument,
@@ -16,6 +17,7 @@ from shapecnn.cli.options import (
     failures_option,
     keep_scale_option,
     labels_option,
+    objects_option,
     orientation_option,
     shard_option,
     up_option,
@@ -24,12 +26,13 @@ from shapecnn.cli.options import (
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
     from shapecnn.settings.views_and_grids import FaceLimit, Up
+    from shapecnn.storage.outputs import Objects
     from shapecnn.workers.pool import Workers
 
 
 @click.command("voxelize")
 @collection_argument
-@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("out", type=AnyPath(path_type=Path, file_okay=False))
 @click.option("--resolution", type=int, default=30, show_default=True, help="Cells along each side of the grid.")
 @click.option(
     "--padding",
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 @labels_option
 @shard_option
 @cluster_option
+@objects_option
 @failures_option
 @batch_options
 def command(
@@ -71,6 +75,7 @@ def command(
     labels: Labels,
     shard: str | None,
     cluster: str | None,
+    objects: Objects | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -112,6 +117,7 @@ def command(
         labels,
         shard,
         cluster,
+        objects,
         workers,
         overwrite,
         skip_errors,

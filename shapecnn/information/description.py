@@ -17,6 +17,7 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.readers import FORMATS, find_format
 from shapecnn.shared.results import Displayed, text_table
 from shapecnn.storage.kinds import Kind, kind_of
+from shapecnn.storage.objects.url import Url, as_path
 
 _STORED: dict[Kind, Callable[[Path], dict[str, Any]]] = {
     "artefacts": artefact_facts,
@@ -63,7 +64,8 @@ def describe(path: str | Path, *, labels: Labels = "auto", say: Say = silent) ->
     """Tell what a path is, and what is in it. Large files such as weights and features are not read.
 
     Args:
-        path: A mesh file, a mesh inside a zip, a collection, or an output folder of shapecnn.
+        path: A mesh file, a mesh inside a zip, a collection, or an output folder of shapecnn; or the URL of one of
+            these.
         labels: Source of the labels and splits of a collection: ``auto``, ``folder`` or ``none``.
         say: Callback for notes on how a collection was read.
 
@@ -81,10 +83,14 @@ def describe(path: str | Path, *, labels: Labels = "auto", say: Say = silent) ->
         >>> shapecnn.describe("run").facts["classes"]
         ['box', 'cylinder', 'round']
     """
-    path = Path(path)
+    path = as_path(path)
     kind = kind_of(path)
     if kind is not None:
         return Description(str(path), kind, _STORED[kind](path))
+    if isinstance(path, Url):
+        if find_format(path.name) is not None:
+            return Description(str(path), "mesh", mesh_facts(path))
+        return Description(str(path), "collection", collection_facts(path, labels, say))
     inside_zip = not path.exists() and any(parent.is_file() for parent in path.parents)
     if find_format(path.name) is not None and (path.is_file() or inside_zip):
         return Description(str(path), "mesh", mesh_facts(path))

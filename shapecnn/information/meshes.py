@@ -15,6 +15,7 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import normalize, read_mesh
 from shapecnn.meshes.quantities import is_closed, measure
 from shapecnn.meshes.readers import FORMATS
+from shapecnn.storage.objects.url import Url
 
 
 def mesh_facts(path: Path) -> dict[str, Any]:
@@ -78,12 +79,18 @@ def collection_facts(path: Path, labels: Labels, say: Say) -> dict[str, Any]:
     shapes = list_shapes(path, labels=labels, say=say)
     formats = Counter(FORMATS[PurePosixPath(shape.id).suffix.lower()].name for shape in shapes)
     return {
-        "source": "csv" if path.suffix.lower() == ".csv" else "folder" if path.is_dir() else "zip",
+        "source": _source(path),
         "shapes": len(shapes),
         **count_labels((shape.label, shape.split) for shape in shapes),
         "formats": dict(sorted(formats.items())),
         "first": shapes[0].path,
     }
+
+
+def _source(path: Path) -> str:
+    if path.suffix.lower() == ".csv":
+        return "csv"
+    return "folder" if isinstance(path, Url) or path.is_dir() else "zip"
 
 
 def count_labels(pairs: Iterable[tuple[str | None, str | None]]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def artefact_facts(folder: Path) -> dict[str, Any]:
         "settings": settings,
         "hash": digest,
         "files": len(sealed.sums),
-        "bytes": size_of(folder, [name for name in sealed.sums if name not in (MANIFEST, SETTINGS)]),
+        "bytes": sum(sealed.size(name) for name in sealed.sums if name not in (MANIFEST, SETTINGS)),
         "interrupted": (folder / WORK).exists(),
     }
 
@@ -103,19 +103,3 @@ def report_facts(folder: Path) -> dict[str, Any]:
 def value_of(figure: Any) -> Any:
     """Return the value of a figure of a comparison, which may be stored with its interval."""
     return figure.get("value") if isinstance(figure, dict) else figure
-
-
-def size_of(folder: Path, names: list[str]) -> int:
-    """Return the size of files in bytes; a missing file counts as 0.
-
-    Args:
-        folder: Folder of the files.
-        names: Paths of the files, relative to the folder.
-    """
-    total = 0
-    for name in names:
-        try:
-            total += (folder / name).stat().st_size
-        except OSError:
-            continue
-    return total

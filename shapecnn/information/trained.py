@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from shapecnn.errors import ShapecnnError
+from shapecnn.errors import ShapecnnError, StoredDataError
 from shapecnn.information.meshes import count_labels
-from shapecnn.information.outputs import shard_of, size_of
+from shapecnn.information.outputs import shard_of
 from shapecnn.models.head import WEIGHTS
 from shapecnn.models.metric import METRIC
 from shapecnn.models.run import CONFIG, METRICS, SPLIT, describe_run
 from shapecnn.search.index import FAILURES, FEATURES, HEADER, IndexedShape, read_shapes
-from shapecnn.storage.checksums import SUMS, parse_sums
-from shapecnn.storage.reading import read_stored
+from shapecnn.storage.objects.url import Url, as_path
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import RESUME, RESUME_REMEDY, WORK
 from shapecnn.training.plan import stored_plan
@@ -48,7 +46,7 @@ def run_facts(folder: Path) -> dict[str, Any]:
         "up": model.get("up"),
         "feature_size": model["feature_size"],
         "parameters": model.get("parameters"),
-        "weights_bytes": size_of(folder, [WEIGHTS]),
+        "weights_bytes": sealed.size(WEIGHTS),
         "weights": sealed.sums.get(WEIGHTS),
         "config": str(folder / CONFIG) if CONFIG in sealed.sums else None,
         "data": data.get("folder"),
@@ -84,7 +82,7 @@ def training_facts(folder: Path) -> dict[str, Any]:
         "stages": [stage.name for stage in plan.experiment.stages] if plan else [],
         "data": plan and str(plan.data),
         "subset": str(plan.subset) if plan and plan.subset else None,
-        "bytes": size_of(folder / RESUME, [*sealed.sums]),
+        "bytes": sum(map(sealed.size, sealed.sums)),
     }
 
 
@@ -113,10 +111,10 @@ def index_facts(folder: Path) -> dict[str, Any]:
         "feature_size": header.feature_size,
         "views": header.views,
         "engine": header.engine,
-        "bytes": size_of(folder, [FEATURES]),
+        "bytes": sealed.size(FEATURES),
         "failures_file": FAILURES if FAILURES in sealed.sums else None,
         "meshes": _meshes(shapes, folder / HEADER),
-        "run": _state_of_run(Path(header.model), record.settings.get("weights"))
+        "run": _state_of_run(as_path(header.model), record.settings.get("weights"))
         if record.settings["kind"] == "run"
         else None,
         "interrupted": (folder / WORK).exists(),
@@ -132,12 +130,20 @@ def _title(record: Any) -> str:
 
 
 def _meshes(shapes: Iterable[IndexedShape], header: Path) -> dict[str, Any]:
-    """Count the mesh files that are missing, or have a later time of change than the index. Hashes are not computed."""
-    made = header.stat().st_mtime
+    """Count the mesh files that are missing, or have a later time of change than the index. Hashes are not computed.
+
+    Meshes in an object store, and those of an index there, are not looked at.
+    """
     missing = changed = checked = 0
+    if isinstance(header, Url):  # when it was published is not when its meshes were read
+        shapes = ()
+    else:
+        made = header.stat().st_mtime
     for shape in shapes:
         if checked == _MOST_CHECKED:
             break
+        if isinstance(shape.source.file, Url):
+            continue
         checked += 1
         try:
             changed += shape.source.file.stat().st_mtime > made
@@ -149,7 +155,7 @@ def _meshes(shapes: Iterable[IndexedShape], header: Path) -> dict[str, Any]:
 def _state_of_run(run: Path, weights: str | None) -> str:
     """Tell whether the run of an index is ``unchanged``, has other weights (``changed``), or is ``missing``."""
     try:
-        sums = parse_sums(read_stored(run / SUMS))
-    except (OSError, ValueError):
+        sealed = open_sealed(run, "")
+    except StoredDataError:
         return "missing"
-    return "unchanged" if os.path.exists(run / WEIGHTS) and sums.get(WEIGHTS) == weights else "changed"
+    return "unchanged" if sealed.size(WEIGHTS) and sealed.sums.get(WEIGHTS) == weights else "changed"

@@ -1,5 +1,7 @@
 """List the shapes of a collection: a folder of mesh files, a zip of a folder, or a CSV (``path,label,split``).
 
+A folder or a CSV may also be a URL of an object store, whose meshes are fetched by the process that reads them.
+
 :mod:`labels` reads labels and splits from folder names, :mod:`catalogue` reads a CSV, :mod:`zips` reads a zip. The id
 of a shape is its path inside the collection, with the extension. Shapes are always sorted by id.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import posixpath
 import zipfile
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -16,11 +19,12 @@ from pathlib import Path, PurePosixPath
 from shapecnn.errors import ArchiveError, CollectionError, quoted, reason, visible
 from shapecnn.meshes.catalogue import read_catalogue
 from shapecnn.meshes.labels import Labels, label_by_folder, label_paths
-from shapecnn.meshes.listing import find_files, is_hidden
+from shapecnn.meshes.listing import find_files, find_objects, is_listed
 from shapecnn.meshes.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read_source, require_beside, sibling_reader
 from shapecnn.meshes.readers import Sibling, find_format
 from shapecnn.meshes.zips import list_members, read_member
 from shapecnn.storage.kinds import explain_kind
+from shapecnn.storage.objects.url import Url, as_path, is_url
 from shapecnn.storage.reading import sha256
 from shapecnn.workers.progress import stage
 
@@ -105,7 +109,7 @@ def list_shapes(
     """List the shapes of a collection, sorted by id.
 
     Args:
-        collection: A folder, a zip, or a CSV.
+        collection: A folder, a zip, or a CSV; or the URL of a folder or a CSV.
         extensions: Extensions of the files to list, in lower case with the dot; by default the mesh formats.
         labels: Source of labels and splits. auto: the columns of the CSV, or the layout of the folders. folder: the
             first folder is the label, also for a CSV. none: labels and splits are None. The ids of shapes are the same
@@ -120,7 +124,7 @@ def list_shapes(
             two shapes with the same id; or its folders can be interpreted in two ways and ``labels`` is auto.
     """
     with stage(f"Listing {collection}"):
-        if collection.suffix.lower() == ".csv" and collection.is_file():
+        if collection.suffix.lower() == ".csv" and (collection.is_file() or isinstance(collection, Url)):
             shapes = _of_catalogue(collection, labels, say)
         else:
             shapes = _in_folders(list_files(collection, extensions, say=say), collection, labels, say)
@@ -141,7 +145,7 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
     """List the visible files of a folder or a zip, without labels and splits.
 
     Args:
-        collection: A folder or a zip.
+        collection: A folder or a zip, or the URL of a folder.
         extensions: Extensions of the files to list, in lower case with the dot.
         say: Callback for one sentence to the user if links were skipped.
 
@@ -150,7 +154,10 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
 
     Raises:
         CollectionError: The folder or zip does not exist or is not safe to read.
+        ObjectStoreError: The object store of a URL cannot be reached, or refuses.
     """
+    if isinstance(collection, Url):
+        return [Shape(name, None, None, collection / name) for name in find_objects(collection, extensions)]
     if collection.is_dir():
         listing = find_files(collection, extensions)
         if listing.passed_over:
@@ -191,9 +198,21 @@ def content_hash(shape: Shape, data: Content) -> str:
     return sha256(b"".join([data, *file_format.companions(bytes(data), shape.sibling)]))
 
 
+def is_alone(shape: Shape, data: Content, digest: str) -> bool:
+    """Tell whether a mesh is in one file, without companion files.
+
+    Args:
+        shape: The shape.
+        data: The content of the mesh file.
+        digest: The result of :func:`content_hash`.
+    """
+    file_format = find_format(shape.id)
+    return file_format is None or file_format.companions is None or digest == sha256(data)
+
+
 def content_key(shape_id: str, digest: str | None) -> ContentKey:
     """Return the cache key of a mesh file: its hash and its extension, because the extension decides the reader."""
-    return digest, PurePosixPath(shape_id).suffix.lower()
+    return digest, posixpath.splitext(shape_id)[1].lower()
 
 
 def printable(name: str) -> str:
@@ -224,7 +243,7 @@ def locate(path: str) -> Shape:
     """Return the shape at a path, as :attr:`Shape.path` prints it: a mesh file, or a zip, ``/`` and a path inside it.
 
     Args:
-        path: Path of the mesh file, which need not exist.
+        path: Path or URL of the mesh file, which need not exist.
 
     Returns:
         The shape, with the whole path as its id, and without label and split.
@@ -233,6 +252,8 @@ def locate(path: str) -> Shape:
         >>> locate("chair/a.off").member is None
         True
     """
+    if is_url(path):
+        return Shape(path, None, None, as_path(path))
     place = find_printed(path)
     for parent in place.parents:
         if parent.is_file():
@@ -252,11 +273,7 @@ def _in_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise CollectionError(f"{zipped} cannot be read as a zip: {reason(error)}.") from None
     paths = map(PurePosixPath, names)
-    return [
-        Shape(str(path), None, None, zipped, str(path))
-        for path in paths
-        if path.suffix.lower() in extensions and not any(map(is_hidden, path.parts))
-    ]
+    return [Shape(str(path), None, None, zipped, str(path)) for path in paths if is_listed(path, extensions)]
 
 
 def _of_catalogue(path: Path, labels: Labels, say: Say) -> list[Shape]:

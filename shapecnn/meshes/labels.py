@@ -87,7 +87,7 @@ def label_paths(names: Sequence[str], where: str, labels: Labels = "auto") -> tu
     """
     paths = [PurePosixPath(name) for name in names]
     reading = _read([path.parts[:-1] for path in paths], where)
-    stripped = [PurePosixPath(*path.parts[reading.wrappers :]) for path in paths]
+    stripped = [PurePosixPath(*path.parts[reading.wrappers :]) for path in paths] if reading.wrappers else paths
     if labels == "none":
         return [LabelledPath(path, None, None) for path in stripped], []
     if labels == "folder":

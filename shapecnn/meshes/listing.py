@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from shapecnn.errors import CollectionError
+from shapecnn.storage.objects.store import list_objects
+from shapecnn.storage.objects.url import Url
 
 
 @dataclass(slots=True)
@@ -63,11 +65,40 @@ def find_files(folder: Path, extensions: Set[str]) -> FileListing:
                     pending.append(f"{prefix}{name}/")
                 elif kind == "link":
                     links.append(f"{prefix}{name}/")
-                elif PurePosixPath(name).suffix.lower() in extensions:
+                elif os.path.splitext(name)[1].lower() in extensions:
                     listing.files.append(prefix + name)
         waiting.extend(sorted(links))
     listing.passed_over.sort()
     return listing
+
+
+def find_objects(folder: Url, extensions: Set[str]) -> list[str]:
+    """List the visible objects below a URL that have one of the given extensions.
+
+    Args:
+        folder: URL of a folder in an object store.
+        extensions: Extensions of the objects to list, in lower case with the dot.
+
+    Returns:
+        Paths of the objects relative to ``folder``.
+
+    Raises:
+        CollectionError: The URL is that of a zip.
+        ObjectStoreError: The object store cannot be reached, or refuses.
+    """
+    if folder.suffix.lower() == ".zip":
+        raise CollectionError(f"{folder} is a zip in an object store, but zips are read from a local disk: copy it.")
+    return [name for name, _ in list_objects(folder) if is_listed(PurePosixPath(name), extensions)]
+
+
+def is_listed(path: PurePosixPath, extensions: Set[str]) -> bool:
+    """Return whether a file of a zip or an object store is visible and has one of the given extensions.
+
+    Args:
+        path: Path of the file inside the zip or the folder.
+        extensions: Extensions in lower case with the dot.
+    """
+    return path.suffix.lower() in extensions and not any(map(is_hidden, path.parts))
 
 
 def is_hidden(name: str) -> bool:

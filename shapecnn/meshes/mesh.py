@@ -17,10 +17,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import MeshError, quoted
+from shapecnn.errors import MeshError, ObjectStoreError, quoted
 from shapecnn.meshes.readers import FORMATS, Sibling, Triangles, find_format
 from shapecnn.meshes.simplification import simplify
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
+from shapecnn.storage.objects.store import read_object
+from shapecnn.storage.objects.url import Url
 from shapecnn.storage.reading import describe_non_file
 
 EXTENSIONS = frozenset(FORMATS)
@@ -105,15 +107,19 @@ def read_file(path: Path) -> bytes:
     Raises:
         MeshError: The file is missing, unreadable or too large.
     """
-    return _read(path, MAX_BYTES, Path.read_bytes)
+    return _read_object(path) if isinstance(path, Url) else _read(path, MAX_BYTES, Path.read_bytes)
 
 
 def read_source(path: Path) -> Content:
     """Return the content of a mesh file; a file above ``MAX_BYTES`` is memory-mapped if its reader allows it.
 
+    An object at a URL is read into memory.
+
     Raises:
         MeshError: The file is missing, unreadable or too large.
     """
+    if isinstance(path, Url):
+        return _read_object(path)
     file_format = find_format(path.name)
     most = MAX_MAPPED if file_format is not None and file_format.mapped else MAX_BYTES
     return _read(path, most, lambda path: _map(path) if path.stat().st_size > MAX_BYTES else path.read_bytes())
@@ -128,6 +134,17 @@ def _read(path: Path, most: int, read: Callable[[Path], _T]) -> _T:
         return read(path)
     except OSError as error:
         raise MeshError("unreadable", f"the file cannot be read: {error.strerror or error}") from None
+
+
+def _read_object(url: Url) -> bytes:
+    try:
+        return read_object(url, MAX_BYTES)
+    except FileNotFoundError:
+        raise MeshError("missing", "there is no such object") from None
+    except ValueError as error:
+        raise too_large(error.args[0], MAX_BYTES) from None
+    except ObjectStoreError as error:
+        raise MeshError("unreadable", str(error).removeprefix(f"{url}: ").rstrip(".")) from None
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ from shapecnn.meshes.mesh import Mesh, check_triangles, load_mesh, ready
 from shapecnn.meshes.readers.triangles import Triangles
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.checks import require_choice
+from shapecnn.storage.objects.url import as_path
 
 
 class TriangleMesh(Protocol):
@@ -115,7 +115,7 @@ def load_mesh_input(mesh: MeshInput, up: Up = "z", limit: FaceLimit = NO_LIMIT) 
         MeshError: The mesh cannot be used.
     """
     if isinstance(mesh, str):
-        return load_mesh(Path(mesh), up, limit)
+        return load_mesh(as_path(mesh), up, limit)
     if isinstance(mesh, MeshFile):
         return mesh.load(up, limit)
     return ready(check_triangles(Triangles(mesh.vertices, mesh.faces, ())), "z" if mesh.upright else up, limit)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.models.large_space import find_copies, find_nearest
 from shapecnn.models.space import Features, Placed
 from shapecnn.shared.jit import numba
 from shapecnn.shared.similarity import Similarity, scale_to_unit
@@ -21,10 +22,12 @@ PRIOR = 10  # weight of the prior (mean 0, equal variance of all features), as a
 SHARE = 10  # fewest shapes of a collection per neighbour; otherwise all shapes of a small one would be neighbours
 FARTHER = 5  # largest factor by which adaptation can increase the unadapted distance of two shapes
 COPY = 1e-3  # largest unadapted distance of copies of a shape, such as one mesh in two file formats
+EXACT = 20_000  # most shapes of a collection whose neighbours are found by comparing all pairs
 _LIMIT = 2 * COPY  # the corresponding squared Euclidean distance of unit vectors
 _HEAD = 64  # number of sums per feature vector in the fast test for copies, enough to distinguish most vectors
 _NEAR = 1e-6  # difference of cosines in float32, computed by BLAS, that may be rounding: on other machines, it differs
 _BLOCK = 1 << 21  # largest number of cosines in memory at a time
+_ROWS = 1024  # shapes processed at a time, to limit memory
 
 
 def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -> NDArray[Floating]:
@@ -71,7 +74,9 @@ class AdaptedSpace:
     - The distance ``1 - similarity`` of two shapes is at least their unadapted distance, and at most 5 times
       (:data:`FARTHER`) as large; see :func:`bounded_similarity`.
 
-    The similarities depend on the features only, not on the order in which shapes were added.
+    The similarities depend on the features only, not on the order in which shapes were added. In a collection of more
+    than 20,000 (:data:`EXACT`) shapes, a few neighbours may not be the most similar: they are found by an inverted
+    file.
     """
 
     similarity: Similarity = staticmethod(bounded_similarity)
@@ -82,12 +87,17 @@ class AdaptedSpace:
         Args:
             features: (N, D) float32, D features of each of N > 0 shapes, of any length.
             neighbours: Largest number of similar shapes that are added to each shape.
-            placed: Cached adapted features of the same shapes; None to compute them, in time quadratic in N.
+            placed: Cached adapted features of the same shapes, or their neighbours; None to compute both.
         """
         rooted = _rooted(features)
         self._alone = scale_to_unit(rooted.copy())
-        first = _distinct(self._alone) if placed is None else placed.distinct
-        self._distinct, distinct, count = self._alone[first], rooted[first], int(np.count_nonzero(first))
+        originals = None if placed is not None else _originals(self._alone)
+        first: Flags = np.arange(len(rooted)) == originals if placed is None else placed.distinct
+        count = int(np.count_nonzero(first))
+        whole = count == len(first)  # then nothing is copied: the features of a large collection are large
+        self._distinct, distinct = (self._alone, rooted) if whole else (self._alone[first], rooted[first])
+        copies = rooted[~first]
+        del rooted
         self._mean = (distinct.sum(axis=0, dtype=np.float64) / (count + PRIOR)).astype(np.float32)
         distinct -= self._mean
         variance = np.einsum("nd,nd->d", distinct, distinct, dtype=np.float64) / max(count, 1)
@@ -97,12 +107,23 @@ class AdaptedSpace:
         self._known = scale_to_unit(distinct)
         self._heads = _heads(self._distinct)  # of a query, they would take half of the time
         self._neighbours = min(neighbours, count // SHARE)
-        self.placed = Placed(self._moved(rooted, self._alone), first) if placed is None else placed
-
-    @property
-    def gallery(self) -> Features:
-        """Adapted features of the collection: (N, D) float32 of unit length, D features of each of N shapes."""
-        return self.placed.gallery
+        self.gallery: Features  # adapted features of the collection: (N, D) of unit length
+        if placed is not None and placed.gallery is not None:
+            self.placed, self.gallery = placed, placed.gallery
+            return
+        items = self._known
+        if not whole:
+            items = np.empty_like(self._alone)
+            items[first], items[~first] = self._known, self._standardized(copies)
+        if placed is not None and placed.neighbours is not None:
+            nearest = placed.neighbours
+        elif originals is not None and count > EXACT and self._neighbours:
+            own = (np.cumsum(first) - 1)[originals]
+            nearest = find_nearest(items, self._known, own, self._neighbours).astype(np.int32)
+        else:
+            nearest = self._nearest(items, self._alone)
+        self.gallery = self._moved(items, nearest)
+        self.placed = Placed(self.gallery, first, nearest)
 
     @property
     def rows(self) -> Features:
@@ -120,42 +141,58 @@ class AdaptedSpace:
         """
         rooted = _rooted(queries)
         alone = scale_to_unit(rooted.copy())
-        return _joined(self._moved(rooted, alone), alone)
+        items = self._standardized(rooted)
+        return _joined(self._moved(items, self._nearest(items, alone)), alone)
 
-    def _moved(self, rooted: Features, alone: Features) -> Features:
-        """Adapt Q shapes: standardize the square roots of their features, then add the vectors of similar shapes.
+    def _standardized(self, rooted: Features) -> Features:
+        """Standardize the square roots of the features of Q shapes, (Q, D), and scale them to unit length."""
+        return scale_to_unit((rooted - self._mean) * self._scale)
 
-        The similar shapes are from the collection. They never include the shape itself or a copy of it.
+    def _nearest(self, items: Features, alone: Features) -> NDArray[np.int32]:
+        """Find the neighbours of Q shapes in the collection, never the shape itself or a copy of it.
 
         Args:
-            rooted: (Q, D), signed square roots of D features of each of Q shapes.
-            alone: (Q, D), the same square roots, with the vector of each shape scaled to unit length.
+            items: (Q, D), standardized square roots of D features of each of Q shapes, of unit length.
+            alone: (Q, D), the square roots alone, of unit length.
 
         Returns:
-            (Q, D), adapted features of unit length.
+            (Q, K), rows of the distinct shapes of the collection, in ascending order; -1 for none.
         """
-        items = scale_to_unit((rooted - self._mean) * self._scale)
         if not self._neighbours:
-            return items
+            return np.empty((len(items), 0), np.int32)
         own = _copied(alone, self._distinct, self._heads)
-        moved: Features = np.empty_like(items)
+        nearest = np.empty((len(items), self._neighbours), np.int32)
         step = max(1, _BLOCK // len(self._known))
         for start in range(0, len(items), step):
             block, itself = items[start : start + step], own[start : start + step]
             cosines = block @ self._known.T
             copies = np.flatnonzero(itself >= 0)
             cosines[copies, itself[copies]] = -1
-            nearest = _nearest(cosines, block, self._known, self._neighbours)
-            sums = moved[start : start + step]
-            sums[:] = block
-            for rows in nearest.T:  # the order of sums does not depend on the block: copies get equal adapted features
+            rows = _most_similar(cosines, block, self._known, self._neighbours)
+            nearest[start : start + step] = np.where(rows == itself[:, None], -1, rows)
+        return nearest
+
+    def _moved(self, items: Features, nearest: NDArray[np.int32]) -> Features:
+        """Add the vectors of K similar shapes to the vectors of Q shapes.
+
+        Args:
+            items: (Q, D), standardized square roots of D features of each of Q shapes, of unit length.
+            nearest: (Q, K), rows of the similar shapes, from :meth:`_nearest`.
+
+        Returns:
+            (Q, D), adapted features of unit length.
+        """
+        moved: Features = items.copy()
+        for start in range(0, len(items), _ROWS):
+            block, sums = items[start : start + _ROWS], moved[start : start + _ROWS]
+            for rows in nearest[start : start + _ROWS].T:  # in the same order for all blocks: copies stay equal
                 weights = np.einsum("qd,qd->q", block, self._known[rows], dtype=np.float64)
-                weights = np.where(rows == itself, 0, np.maximum(weights, 0) ** 2)
+                weights = np.where(rows < 0, 0, np.maximum(weights, 0) ** 2)
                 sums += weights.astype(np.float32)[:, None] * self._known[rows]
-        return scale_to_unit(moved)
+        return scale_to_unit(moved) if nearest.shape[1] else moved
 
 
-def _nearest(cosines: Features, rows: Features, known: Features, count: int) -> Rows:
+def _most_similar(cosines: Features, rows: Features, known: Features, count: int) -> Rows:
     """Return the vectors of ``known`` with the largest cosines, the same on all machines.
 
     Where rounding could decide, the cosines are computed again in float64, in an order that no BLAS chooses. Of equal
@@ -189,13 +226,16 @@ def _heads(rows: Features) -> Features:
     return np.asarray(np.add.reduceat(rows, starts, axis=1) / np.sqrt(sizes), np.float32)
 
 
-def _distinct(rows: Features) -> Flags:
-    """Return (N,) bool for N vectors of D features (N, D): False if a vector is a copy of an earlier vector."""
-    heads, first = _heads(rows), np.arange(len(rows))
-    for start, near in _near(heads, heads):
-        _find_copies(near, rows[start : start + len(near)], rows, start, first)
-    distinct: Flags = first == np.arange(len(rows))
-    return distinct
+def _originals(rows: Features) -> Rows:
+    """Return the original of each of N vectors of D features (N, D): (N,) int64, its own row if it is no copy."""
+    first = np.arange(len(rows))
+    if len(rows) > EXACT:
+        first = find_copies(rows, _LIMIT)
+    else:
+        heads = _heads(rows)
+        for start, near in _near(heads, heads):
+            _find_copies(near, rows[start : start + len(near)], rows, start, first)
+    return first
 
 
 def _copied(rows: Features, known: Features, heads: Features) -> Rows:
@@ -251,6 +291,8 @@ def _joined(places: Features, alone: Features) -> Features:
 
 def _rooted(features: Features) -> Features:
     """Scale N feature vectors (N, D) of D values to unit length, and return the signed square roots as a new array."""
-    rows = scale_to_unit(features.astype(np.float32))
-    rooted: Features = np.copysign(np.sqrt(np.abs(rows)), rows)
+    rooted: Features = np.empty(features.shape, np.float32)
+    for start in range(0, len(rooted), _ROWS):
+        rows = scale_to_unit(np.array(features[start : start + _ROWS], np.float32))
+        rooted[start : start + _ROWS] = np.copysign(np.sqrt(np.abs(rows)), rows)
     return rooted

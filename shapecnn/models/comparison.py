@@ -28,6 +28,10 @@ class ShapeComparison(Protocol):
         """Whether the similarity of two shapes depends on the other shapes of the collection."""
 
     @property
+    def by_cosine(self) -> bool:
+        """Whether the similarity of two shapes is the cosine of their features, as an inverted file needs it."""
+
+    @property
     def discriminant(self) -> bool:
         """Whether the features are coordinates in a discriminant (LDA) space, where each training class is compact."""
 
@@ -65,6 +69,11 @@ class FeatureComparison:
         """Always False: similarities do not depend on the collection."""
         return False
 
+    @property
+    def by_cosine(self) -> bool:
+        """Always True: the similarity is the cosine of two features."""
+        return True
+
     def represent(self, output: Output) -> Feature:
         """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
         return unit(output.feature) if self.projection is None else self.projection(output.feature)
@@ -100,6 +109,11 @@ class AdaptedComparison:
         return True
 
     @property
+    def by_cosine(self) -> bool:
+        """Always False: similarities depend on the collection."""
+        return False
+
+    @property
     def discriminant(self) -> bool:
         """Always False: only networks that were trained on shapes have a discriminant (LDA) space."""
         return False
@@ -118,6 +132,11 @@ class AdaptedComparison:
 
 class LightFieldComparison(FeatureComparison):
     """Compares shapes by their light field descriptors: the smallest distance over all alignments of two shapes."""
+
+    @property
+    def by_cosine(self) -> bool:
+        """Always False: two shapes are aligned with each other."""
+        return False
 
     def space(
         self,
@@ -149,6 +168,11 @@ class JoinedComparison:
     def adapts(self) -> bool:
         """Whether the similarity by the network depends on the other shapes of the collection."""
         return self.network.adapts
+
+    @property
+    def by_cosine(self) -> bool:
+        """Whether the similarity by the network is a cosine; that by the descriptor always is."""
+        return self.network.by_cosine
 
     @property
     def discriminant(self) -> bool:

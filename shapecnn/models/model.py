@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from shapecnn.artefacts.manifest import Entry
@@ -15,6 +14,7 @@ from shapecnn.models.run import open_run
 from shapecnn.models.source import NetworkSource
 from shapecnn.models.untrained import UNTRAINED, UntrainedModel
 from shapecnn.settings.views_and_grids import Up
+from shapecnn.storage.objects.url import as_path
 
 Split = Literal["train", "val", "test"]
 
@@ -111,7 +111,7 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
             f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with. "
             f"Leave the option out."
         )
-    return open_run(Path(name))
+    return open_run(as_path(name))
 
 
 def compares_views(model: Model) -> bool:

@@ -21,15 +21,19 @@ HALF = np.float32(0.5**0.5)
 class Placed(NamedTuple):
     """Features of a collection, adapted to it by :class:`shapecnn.models.adapted_space.AdaptedSpace`.
 
-    An index caches them, because the time to compute them is quadratic in the number of shapes.
+    An index caches them, because it takes long to find the neighbours of each shape.
 
     Attributes:
-        gallery: (N, D) float32 of unit length, D adapted features of each of N shapes.
+        gallery: (N, D) float32 of unit length, D adapted features of each of N shapes; None to compute them from
+            ``neighbours``.
         distinct: (N,) bool, False for a shape that is a copy of an earlier shape.
+        neighbours: (N, K) int32, the K shapes whose features are added to those of each shape, numbered without the
+            copies; -1 for none. None if they are not known.
     """
 
-    gallery: Features
+    gallery: Features | None
     distinct: NDArray[np.bool_]
+    neighbours: NDArray[np.int32] | None = None
 
 
 class Space(Protocol):

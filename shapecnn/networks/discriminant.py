@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
+from shapecnn.networks.moments import BLOCK, Moments, prepare
 
 SIZE = 128
 """Usual number of coordinates of a discriminant space; fewer for very few shapes, more for over 64 classes."""
 
-_FLOOR = 1e-6  # added under the square root, whose slope would be infinite at zero
 _WITHIN = 0.2  # norm of the within-class coordinates; the norm of the between-class coordinates is at most 1
 _MEMBERSHIP = 0.5  # norm of the membership coordinates
 _SHARPNESS = 12.0  # factor of the cosines to the class means; the softmax of the products is the membership
@@ -104,33 +104,37 @@ class Discriminant(nn.Module):
         return torch.cat([damped, _MEMBERSHIP * (logarithms / 2).exp(), within], dim=1)
 
 
-def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
-    """Return the signed square roots of features, scaled block by block to unit length.
-
-    The features of a shape are several feature vectors, called blocks, one after the other.
-
-    Args:
-        features: (N, D) float, D features of N shapes.
-        blocks: Sizes of the blocks; the sum is D.
-
-    Returns:
-        (N, D) float; in each row, each block has unit length.
-    """
-    roots = features / (features.abs() + _FLOOR).sqrt()
-    return torch.cat([nn.functional.normalize(part, dim=1) for part in torch.split(roots, list(blocks), dim=1)], dim=1)
-
-
 def analyse(
     features: Tensor, labels: Tensor, blocks: Sequence[int], *, shrinkage: float
 ) -> tuple[Discriminant, Tensor]:
-    """Fit a discriminant space to N shapes of C classes.
-
-    The memory needed is one copy of the features and a square matrix with min(N, D) rows.
+    """Fit a discriminant space to the features of N shapes of C classes, as :func:`fit` does to their moments.
 
     Args:
         features: (N, D) float, D features of each shape.
         labels: (N,) int64, class numbers from 0 to C - 1; each class occurs.
         blocks: Sizes of the feature vectors that were concatenated; the sum is D.
+        shrinkage: As in :func:`fit`.
+
+    Returns:
+        The discriminant space and the weights of its classifier.
+
+    Raises:
+        TrainingError: All class means are the same.
+    """
+    moments = Moments(labels, blocks)
+    for start in range(0, len(features), BLOCK):
+        places = slice(start, min(start + BLOCK, len(features)))
+        moments.add(places, features[places])
+    return fit(moments, shrinkage=shrinkage)
+
+
+def fit(moments: Moments, *, shrinkage: float) -> tuple[Discriminant, Tensor]:
+    """Fit a discriminant space to N shapes of C classes, whose features were collected part by part.
+
+    The memory needed is a few square matrices with as many rows as features, or as shapes if these are fewer.
+
+    Args:
+        moments: What was collected. Its content is used up.
         shrinkage: Weight s in (0, 1] of the identity matrix I in the within-class covariance S, which becomes
             (1 − s) S + s tr(S)/D I.
 
@@ -142,16 +146,13 @@ def analyse(
     Raises:
         TrainingError: All class means are the same.
     """
-    x = prepare(features.float(), blocks)
-    classes, size = int(labels.max()) + 1, x.shape[1]
-    counts = torch.bincount(labels, minlength=classes)
-    means = torch.zeros((classes, size)).index_add_(0, labels, x) / counts[:, None]
-    for each in range(classes):
-        x[labels == each] -= means[each]
-    ridge = shrinkage * float(torch.linalg.vector_norm(x)) ** 2 / x.numel()
-    centre = means.double().mean(dim=0)
-    between = means.double() - centre
-    solved = _solve(x, (1 - shrinkage) / len(x), max(ridge, torch.finfo(x.dtype).eps), between)
+    means, scatter = moments.means(), moments.scatter()
+    classes, size = means.shape
+    count = len(moments.labels)
+    ridge = shrinkage * scatter.trace() / (count * size)
+    centre = means.mean(dim=0)
+    between = means - centre
+    solved = scatter.solve((1 - shrinkage) / count, max(ridge, torch.finfo(torch.float32).eps), between)
     variances, axes = torch.linalg.eigh(between @ solved.T)  # ascending; the first is 0: the rows sum to 0
     kept = variances > variances.max() * 1e-6
     kept[0] = False
@@ -163,40 +164,6 @@ def analyse(
     projected = between @ projection.T
     lengths = torch.linalg.norm(projected, dim=1).clamp(min=torch.finfo(between.dtype).tiny)
     directions = (projected / lengths[:, None]).float()
-    within = _strongest(x, SIZE - len(projection) - classes)
-    space = Discriminant(projection, within, centre, lengths.mean() / 2, directions, blocks)
+    within = scatter.strongest(SIZE - len(projection) - classes)
+    space = Discriminant(projection, within, centre, lengths.mean() / 2, directions, moments.blocks)
     return space, nn.functional.pad(directions, (0, classes + len(within)))
-
-
-def _strongest(rows: Tensor, count: int) -> Tensor:
-    """Return the first principal components of N vectors of D values (N, D) with mean zero; at most ``count``.
-
-    The result is L orthonormal vectors (L, D), with L ≤ ``count``. The SVD is randomized (Halko, Martinsson, Tropp
-    2011) with a fixed seed.
-    """
-    count = max(0, min(count, *rows.shape))
-    if not count:
-        return rows[:0]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        _, strengths, axes = torch.svd_lowrank(rows, min(count + 8, *rows.shape), niter=4)
-    real = strengths[:count] > 1e-5 * strengths[0]
-    return axes[:, :count][:, real].T.contiguous()
-
-
-def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:
-    """Multiply each row of ``right`` by the inverse of share · RᵀR + ridge · I, where R is ``rows``.
-
-    ``rows`` is (N, D) float32, N rows of D values. ``right`` and the result are (M, D) float64, M rows of
-    D values. I is the D × D identity matrix. ``share`` ≥ 0 and ``ridge`` > 0 are numbers. For N < D, the
-    inverse is computed by Woodbury's identity.
-    """
-    count, size = rows.shape
-    if count >= size:
-        square = share * (rows.T @ rows).double() + ridge * torch.eye(size, dtype=right.dtype)
-        solved: Tensor = torch.linalg.solve(square, right, left=False)
-        return solved
-    square = share * (rows @ rows.T).double() + ridge * torch.eye(count, dtype=right.dtype)
-    inner = torch.linalg.solve(square, (right.float() @ rows.T).double(), left=False)
-    correction: Tensor = share * (inner.float() @ rows).double()
-    return (right - correction) / ridge

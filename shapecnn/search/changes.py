@@ -1,4 +1,4 @@
-"""What an update has changed in an index."""
+"""What an update changed in an index: how many shapes are new, changed, unchanged and removed."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class IndexChanges:
     relabelled: int = 0
 
 
-def changes(
+def changes_between(
     old: Index | None, shapes: Sequence[IndexedShape], failures: list[tuple[str, str]], seconds: float
 ) -> IndexChanges:
-    """Compare an index with the one before.
+    """Compare the shapes of an index before and after an update.
 
     Args:
-        old: Index that the folder held before; None if there was none.
-        shapes: Shapes of the new index, in order of id.
+        old: Index before; None if there was none.
+        shapes: Shapes after.
         failures: Path and error of each mesh that cannot be used, in order of id.
         seconds: Duration of the update in seconds.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,7 @@ import numpy as np
 
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
-from shapecnn.meshes.collection import ContentKey, Shape, content_hash, content_key
+from shapecnn.meshes.collection import ContentKey, Shape, content_hash, content_key, is_alone
 from shapecnn.models.input import Input, Prepared
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model
@@ -31,12 +31,14 @@ class CollectionRows:
     Attributes:
         hashes: SHA-256 of each mesh file that could be read.
         rows: Features of each shape that can be used, read from the index or newly computed.
+        alone: Ids of the shapes whose hash depends on one file only, so that an unchanged file has the same hash.
         failures: Path and error of each mesh that cannot be used.
         engine: Description of the inference engine that computed the new features; None if no features are new.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
     rows: dict[str, StoredRow] = field(default_factory=dict)
+    alone: set[str] = field(default_factory=set)
     failures: dict[str, tuple[str, str]] = field(default_factory=dict)
     engine: dict[str, str] | None = None
 
@@ -49,7 +51,7 @@ class _Task:
     max_faces: int | None
 
 
-def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, Prepared | None]:
+def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, bool, Prepared | None]:
     """Hash a mesh file, and draw or voxelize the mesh unless features are already stored for its content.
 
     The function runs in a worker process.
@@ -59,31 +61,35 @@ def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, Prepared | N
         task: Mesh file to read and settings to draw or voxelize with.
 
     Returns:
-        The hash; and the views or grids and the descriptor if the model joins one, or None if features are stored.
+        The hash; whether the mesh has no companion files; and the views or grids and the descriptor if the model joins
+        one, or None if features are stored.
     """
     data = task.shape.source()
     sha = content_hash(task.shape, data)
+    alone = is_alone(task.shape, data, sha)
     if content_key(task.shape.id, sha) in stored:
-        return sha, None
-    return sha, task.input.prepare(load_shape(task.shape, data, task.settings, task.max_faces))
+        return sha, alone, None
+    return sha, alone, task.input.prepare(load_shape(task.shape, data, task.settings, task.max_faces))
 
 
 def compute_rows(
     shapes: Sequence[Shape],
     stored: dict[str, StoredRow],
+    trusted: Mapping[str, str],
     plan: IndexPlan,
     journal: RowJournal,
     engine: KeptEngine,
     workers: Workers,
     progress: Progress,
 ) -> CollectionRows:
-    """Hash every mesh file, and compute features for new and changed meshes.
+    """Hash the mesh files that may have changed, and compute features for new and changed meshes.
 
     A file with the content and the extension of an indexed file reuses the stored features, also under another id.
 
     Args:
         shapes: Shapes of the collection.
         stored: Features already computed, by shape id, from the old index and from an interrupted command.
+        trusted: SHA-256 of each mesh file that is known to be unchanged, by shape id; all others are read and hashed.
         plan: Model and settings of the index.
         journal: Journal on disk that stores the features of each shape as soon as they are computed.
         engine: Inference engine that runs the model.
@@ -96,30 +102,42 @@ def compute_rows(
     result = CollectionRows()
     contents = {content_key(shape_id, row.sha256): row for shape_id, row in stored.items()}
 
+    def reuse(shape: Shape, sha: str) -> None:
+        row = stored.get(shape.id)
+        if row is None or row.sha256 != sha:  # the row of a copy may come from another engine: the own row is preferred
+            row = contents[content_key(shape.id, sha)]
+        result.hashes[shape.id], result.rows[shape.id] = sha, row
+
+    read = []
+    for shape in shapes:
+        if shape.id in trusted and content_key(shape.id, trusted[shape.id]) in contents:
+            reuse(shape, trusted[shape.id])
+            result.alone.add(shape.id)
+        else:
+            read.append(shape)
+
     def collect(wait: bool = False) -> None:
         for shape_id, output in engine.finished(wait):
             row, description = row_of(output, plan.model), engine.open().description
             result.rows[shape_id] = journal.add(shape_id, result.hashes[shape_id], row, description)
 
-    with closing(pool.run(partial(_draw, frozenset(contents)), _tasks(shapes, plan), workers)) as outcomes:
-        progress(0, len(shapes))
-        for done, (task, outcome) in enumerate(outcomes, start=1):
+    with closing(pool.run(partial(_draw, frozenset(contents)), _tasks(read, plan), workers)) as outcomes:
+        known = len(shapes) - len(read)
+        progress(known, len(shapes))
+        for done, (task, outcome) in enumerate(outcomes, start=known + 1):
             shape = task.shape
             if isinstance(outcome, ItemError):
                 result.failures[shape.id] = (shape.path, str(outcome))
             else:
-                sha, prepared = outcome
+                sha, alone, prepared = outcome
                 result.hashes[shape.id] = sha
+                if alone:
+                    result.alone.add(shape.id)
                 if prepared is not None:
                     engine.start(shape.id, prepared)
                     result.engine = engine.open().description
                 else:
-                    row = stored.get(shape.id)
-                    if (
-                        row is None or row.sha256 != sha
-                    ):  # the row of a copy may come from another engine, so the shape's own row is preferred
-                        row = contents[content_key(shape.id, sha)]
-                    result.rows[shape.id] = row
+                    reuse(shape, sha)
             collect()
             progress(done, len(shapes))
         collect(wait=True)

@@ -11,7 +11,11 @@ An index consists of four files, which are published together with their hashes:
   In a joined index, the last numbers of ``features`` are the descriptor (512 for ``sph``), the numbers before are the
   feature of the network, and each of the two has the length √½. ``gallery`` has the numbers of the network only, and
   ``views`` is absent.
+  With small rows (:mod:`shapecnn.search.small_rows`): ``features`` (N, D) int8; ``views`` (N, V, B) uint8 and
+  ``factors`` (N, V) float16; ``neighbours`` (N, K) int32, from which ``gallery`` is computed; and ``distinct``.
 - ``failures.parquet``: the meshes that cannot be used.
+- ``inverted.safetensors``, only in an index that has an inverted file (:mod:`shapecnn.search.inverted`). It is derived
+  from the features: without it, all shapes are compared, until the next update makes it again.
 
 An interrupted command leaves the features that it has computed in a work folder, where the next command reads them.
 """
@@ -21,25 +25,24 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from mmap import mmap
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
 
 from shapecnn.errors import StoredDataError
 from shapecnn.meshes.collection import Shape, locate
 from shapecnn.meshes.labels import Labels
-from shapecnn.models.adapted_space import VERSION
 from shapecnn.models.space import Placed
+from shapecnn.search.header import HEADER as HEADER
+from shapecnn.search.header import PLAIN, Form, IndexHeader, read_described
+from shapecnn.search.index_arrays import Features, Views, index_arrays
+from shapecnn.search.inverted import InvertedFile
 from shapecnn.search.record import ModelRecord
-from shapecnn.search.rows import foreign
-from shapecnn.settings.base import Settings
-from shapecnn.settings.views_and_grids import MOST_VIEWS
-from shapecnn.storage.arrays import Kind, require_numbers, view_arrays
+from shapecnn.search.rows import FeatureRow, foreign
+from shapecnn.search.small_rows import PackedViews
 from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.kinds import kind_of, require_kind
+from shapecnn.storage.publishing import published
 from shapecnn.storage.sealed import Sealed, open_sealed
 from shapecnn.storage.table_reader import start_reader
 from shapecnn.storage.tables import read_table
@@ -47,8 +50,8 @@ from shapecnn.storage.unfinished import WORK
 
 REMEDY = "Put it back from a copy, or index the collection again, with --overwrite."
 
-FORMAT = 1
-HEADER, SHAPES, FEATURES, FAILURES = "index.json", "shapes.parquet", "features.safetensors", "failures.parquet"
+SHAPES, FEATURES, FAILURES = "shapes.parquet", "features.safetensors", "failures.parquet"
+INVERTED = "inverted.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +105,35 @@ class Index:
         engine: Description of the inference engine that computed the latest features; empty for an index without
             shapes.
         shapes: N shapes, in order of id.
-        features: (N, D) float32 of unit length, one feature vector of length D for each shape.
-        views: (N, V, D) float16 of unit length, the feature of each of V views; None if the model compares no single
-            views, if no shape is indexed, or if the index is from an early version.
+        features: (N, D) float32 of unit length, one feature vector of length D for each shape; encoded in an index with
+            small rows.
+        views: (N, V, D) float16 of unit length, the feature of each of V views; encoded in an index with small rows.
+            None if the index was made without pictures, if the model compares no single views, if no shape is indexed,
+            or if the index is from an early version.
         placed: Coordinates of the shapes in a space adapted to the collection, in which the model compares shapes; None
             if the model compares features directly, or if the index is from an early version.
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
+        form: How the index stores the features, and how it is searched.
+        inverted: Lists of encoded features, for a search that does not compare all shapes; None to compare all.
+        mapped: Content of the mapped files.
     """
 
     record: ModelRecord
     engine: dict[str, str]
     shapes: list[IndexedShape]
-    features: NDArray[np.float32]
-    views: NDArray[np.float16] | None = None
+    features: Features
+    views: Views | None = None
     placed: Placed | None = None
     labels: Labels = "auto"
+    form: Form = PLAIN
+    inverted: InvertedFile | None = None
+    mapped: tuple[bytes | mmap, ...] = ()
+
+    def row(self, number: int) -> FeatureRow:
+        """Return the features of one shape, with its views as they are stored."""
+        if isinstance(self.views, PackedViews):
+            return FeatureRow(self.features[number], self.views.codes[number], self.views.factors[number])
+        return FeatureRow(self.features[number], None if self.views is None else self.views[number])
 
 
 def read_index(folder: Path) -> Index:
@@ -174,7 +191,7 @@ def _open(folder: Path) -> tuple[Sealed, IndexHeader, ModelRecord]:
     require_kind(folder, "index", "To make one: shapecnn index COLLECTION INDEX")
     sealed = open_sealed(folder, REMEDY)
     start_reader()  # the Parquet reader loads in the background while other files are checked
-    described = sealed.json(HEADER, FORMAT)
+    described = read_described(sealed)
     with sealed.validating(HEADER):
         header = IndexHeader.from_options(**described)
         record = ModelRecord.read(header.model, header.settings)
@@ -194,52 +211,27 @@ def _read(folder: Path) -> Index:
     sealed, header, record = _open(folder)
     content = sealed.map(FEATURES)
     with sealed.validating(FEATURES):
-        pooled = header.count, header.feature_size
-        kinds: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", pooled)}
-        if header.gallery:
-            kinds["gallery"] = "F32", (header.count, header.feature_size - _descriptor_size(record))
-        if header.views:
-            kinds["views"] = "F16", (header.count, header.views, header.feature_size)
-        if header.gallery == VERSION:
-            kinds["distinct"] = "U8", pooled[:1]
-        held = view_arrays(content, kinds)
-        for name, rows in held.items():
-            require_numbers(name, rows)
-        features, views = held["features"], held.get("views")
-        placed = None
-        if header.gallery == VERSION:
-            if held["distinct"].max(initial=0) > 1:
-                raise ValueError("the array distinct has values other than 0 and 1")
-            placed = Placed(held["gallery"], held["distinct"].view(np.bool_))
-        if header.count and not header.feature_size:
-            raise ValueError("the feature vectors have no values")
-        for name in held.keys() - {"views", "distinct"}:  # the search scales views to unit length
-            if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
-                raise ValueError("stored features are not of unit length")
+        arrays = index_arrays(content, header, descriptor_numbers(record))
+    inverted, mapped = None, [content]
+    if header.lists and published(sealed.folder, INVERTED).exists():
+        mapped.append(sealed.map(INVERTED))
+        with sealed.validating(INVERTED):
+            inverted = InvertedFile.read(mapped[1], header.count, header.feature_size, header.lists)
     shapes = _read_table(sealed, header)
-    return Index(record, header.engine, shapes, features, views, placed, header.labels)
+    return Index(record, header.engine, shapes, *arrays, header.labels, header.form, inverted, tuple(mapped))
 
 
-def _descriptor_size(record: ModelRecord) -> int:
-    """Return how many numbers of each feature vector are the descriptor of a joined index; 0 for all other indexes."""
+def descriptor_numbers(record: ModelRecord) -> int:
+    """Return how many numbers of each feature vector are the descriptor of a joined index; 0 for all other indexes.
+
+    Args:
+        record: Record of the model that computed the features.
+    """
     if record.descriptor is None:
         return 0
     from shapecnn.descriptors import descriptor_size
 
     return descriptor_size(record.descriptor)
-
-
-class IndexHeader(Settings):
-    """Fields of the file ``index.json``: model, settings, inference engine, and sizes of the stored arrays."""
-
-    model: str
-    settings: dict[str, Any]
-    engine: dict[str, str]
-    count: int = Field(ge=0)
-    feature_size: int = Field(ge=0)
-    views: int = Field(ge=0, le=MOST_VIEWS)  # number of views of each shape; 0: no features of views are stored
-    gallery: int = 0  # version of the comparison space whose coordinates are stored; 0: no coordinates are stored
-    labels: Labels = "auto"
 
 
 class IndexSettings(NamedTuple):
@@ -249,11 +241,13 @@ class IndexSettings(NamedTuple):
         record: Record of the model that computes the features.
         labels: Source of the labels and splits: ``auto``, ``folder`` or ``none``. The features do not depend on it.
         shard: Shard that an unfinished index is of, such as ``2/8``; None for a whole collection or a finished index.
+        form: How the index stores the features, and how it is searched.
     """
 
     record: ModelRecord
     labels: Labels
     shard: str | None = None
+    form: Form = PLAIN
 
 
 def index_settings(folder: Path) -> IndexSettings | None:
@@ -267,7 +261,7 @@ def index_settings(folder: Path) -> IndexSettings | None:
     """
     if kind_of(folder) == "index":
         sealed = open_sealed(folder, REMEDY)
-        described = sealed.json(HEADER, FORMAT)
+        described = read_described(sealed)
         with sealed.validating(HEADER):
             return _settings(described)
     return unfinished_settings(folder / WORK)
@@ -297,4 +291,4 @@ def _settings(described: Mapping[str, Any]) -> IndexSettings:
     if labels not in get_args(Labels):
         raise ValueError(f"the stored value of labels is not one of {', '.join(get_args(Labels))}")
     record = ModelRecord.read(described.get("model"), described.get("settings"))
-    return IndexSettings(record, labels, described.get("shard"))
+    return IndexSettings(record, labels, described.get("shard"), Form.parse(described))

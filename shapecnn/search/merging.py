@@ -8,7 +8,7 @@ compute an adapted space.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from shapecnn.errors import MismatchError
+from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.parts import collect, same_options
 from shapecnn.meshes.shards import Part
-from shapecnn.search.changes import IndexChanges, changes
+from shapecnn.search.changes import IndexChanges, changes_between
+from shapecnn.search.dividing import divides
 from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, read_failures, read_index
 from shapecnn.search.previous import previous_index
-from shapecnn.search.publication import place_rows, publish_index
+from shapecnn.search.publication import Draft, place_rows, publish_index
 from shapecnn.search.rows import FeatureRow, StoredRow
 from shapecnn.storage.own import require_own
 from shapecnn.storage.publishing import exclusive
@@ -39,7 +41,7 @@ class _Item:
 
     folder: Path
     row: IndexedShape | Failure
-    features: FeatureRow | None
+    features: Callable[[], FeatureRow] | None
 
     @property
     def id(self) -> str:
@@ -55,12 +57,18 @@ class _Item:
             return False
         if self.features is None or other.features is None:
             return self.features is other.features
-        pairs = zip(self.features, other.features, strict=True)
+        pairs = zip(self.features(), other.features(), strict=True)
         return all(one is two if one is None or two is None else np.array_equal(one, two) for one, two in pairs)
 
 
 def merge_indexes(
-    parts: Mapping[Path, Part], out: Path, *, command: str, locked: bool = False, overwrite: bool = False
+    parts: Mapping[Path, Part],
+    out: Path,
+    *,
+    command: str,
+    unfinished: bool = False,
+    overwrite: bool = False,
+    say: Say = silent,
 ) -> tuple[IndexChanges, list[Failure]]:
     """Merge the indexes of all shards of a collection into one index.
 
@@ -68,8 +76,10 @@ def merge_indexes(
         parts: The parts by folder, in any order, from :func:`shapecnn.meshes.parts.read_parts`.
         out: The merged index: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
-        locked: Whether the caller has locked ``out``.
+        unfinished: Whether the parts are unfinished work in ``out``, which the caller has locked. They stay, and an
+            inverted file in ``out`` is kept up to date, as by ``shapecnn index``.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
+        say: Callback that receives the recall of an inverted file as one line of text.
 
     Returns:
         What has changed in ``out``, with absolute paths of meshes that failed; and these failures, in order of id.
@@ -99,23 +109,27 @@ def merge_indexes(
     shapes = [item.row for item in items if isinstance(item.row, IndexedShape)]
     failures = [item.row for item in items if isinstance(item.row, Failure)]
     rows = [
-        StoredRow(item.row.sha256, partial(FeatureRow, *item.features))
+        StoredRow(item.row.sha256, item.features)
         for item in items
         if isinstance(item.row, IndexedShape) and item.features is not None
     ]
-    with nullcontext() if locked else exclusive(out, overwrite):
+    with nullcontext() if unfinished else exclusive(out, overwrite):
         old = previous_index(out, record, None, command, overwrite=overwrite)
         claim(out / WORK)
-        placed = None
-        if record.settings["kind"] != "run":  # the similarity of a run never depends on the collection
-            placed = place_rows(record.open(first).comparison, rows, old, out / WORK)
+        engine = engine or (old.engine if old is not None else {})  # no part has computed anything new
+        draft = Draft(record, index.labels, engine, shapes, failures, rows, index.form)
+        placed, by_cosine = None, True
+        if record.settings["kind"] != "run":  # shapes are always compared by the cosine of the features of a run
+            comparison = record.open(first).comparison
+            placed, by_cosine = place_rows(comparison, draft, old, out / WORK), comparison.by_cosine
         for folder in parts:  # their features were memory-mapped, and the files may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        used = engine or (old.engine if old is not None else {})  # no part has computed anything new
-        publish_index(out, record, index.labels, used, shapes, failures, rows, placed)
-        discard(out / WORK)
+        divided = divides(index.form.kind, by_cosine, len(shapes))
+        publish_index(out, draft, placed, divided=divided, old=old if unfinished else None, say=say)
+        if not unfinished:
+            discard(out / WORK)
     failed = [(failure.path, failure.error) for failure in failures]
-    return changes(old, shapes, failed, time.monotonic() - started), failures
+    return changes_between(old, shapes, failed, time.monotonic() - started), failures
 
 
 def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
@@ -127,24 +141,33 @@ def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
             f"{folder} was made with --labels {index.labels} and {first} with --labels {one.labels}: make all parts "
             f"with the same options."
         )
+    for here, there in zip(index.form.options, one.form.options, strict=True):
+        if here != there:
+            raise MismatchError(
+                f"{folder} was made with {here} and {first} with {there}: make all parts with the same options."
+            )
     if not (index.shapes and index.engine):  # no engine has computed anything for it
         return
     other = next(each for each, held in indexes.items() if held.shapes and held.engine)
     if index.engine != indexes[other].engine:
         raise MismatchError(
-            f"The features of {folder} were computed by {_engine(index.engine)} and those of {other} by "
-            f"{_engine(indexes[other].engine)}, which round differently: make all parts with the same --device, on "
+            f"The features of {folder} were computed by {engine_text(index.engine)} and those of {other} by "
+            f"{engine_text(indexes[other].engine)}, which round differently: make all parts with the same --device, on "
             f"machines of one kind and with the same packages."
         )
 
 
 def _items(folder: Path, index: Index) -> Iterator[_Item]:
-    views = index.views if index.views is not None else [None] * len(index.shapes)
-    for shape, features in zip(index.shapes, map(FeatureRow, index.features, views), strict=True):
-        yield _Item(folder, shape, features)
+    for number, shape in enumerate(index.shapes):
+        yield _Item(folder, shape, partial(index.row, number))
     for failure in read_failures(folder):
         yield _Item(folder, failure, None)
 
 
-def _engine(engine: Mapping[str, str]) -> str:
+def engine_text(engine: Mapping[str, str]) -> str:
+    """Describe an inference engine in the middle of a sentence.
+
+    Args:
+        engine: Its description; see :class:`shapecnn.search.index.Index`.
+    """
     return f"{engine.get('engine')} in {engine.get('precision')} on {engine.get('device')}"

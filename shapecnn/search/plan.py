@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shapecnn.errors import StoredDataError
+from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.joined import resolve_index_model
 from shapecnn.models.model import JOINED, Model
 from shapecnn.models.untrained import UNTRAINED
+from shapecnn.search.header import PLAIN, Form, RowSize, SearchKind
 from shapecnn.search.index import index_settings
 from shapecnn.search.record import ModelRecord
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
+
+SMALL_FROM = 10_000
+"""Number of shapes of a collection from which a new index has small rows, unless the user chooses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,9 @@ class IndexRequest:
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+        rows: How features are stored: ``full`` or ``small``.
+        pictures: Whether to store features of views, which a search by pictures needs.
+        kind: How the index is searched: ``auto``, ``exact`` or ``ivf``.
     """
 
     model: str | None = None
@@ -39,6 +46,9 @@ class IndexRequest:
     up: Up | None = None
     labels: Labels | None = None
     limit: FaceLimit = NO_LIMIT
+    rows: RowSize | None = None
+    pictures: bool | None = None
+    kind: SearchKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,9 @@ class IndexPlan:
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
         max_faces: Number of faces above which a mesh is refused, unless it is simplified; None: no limit.
         new: Whether the index is new: its folder has neither a finished nor an unfinished index.
+        rows: How features are stored: ``full`` or ``small``; None, for a new index, to choose by the number of shapes.
+        pictures: Whether features of views are stored, if the model has any.
+        kind: How the index is searched: ``auto``, ``exact`` or ``ivf``.
     """
 
     model: Model
@@ -58,6 +71,18 @@ class IndexPlan:
     labels: Labels = "auto"
     max_faces: int | None = None
     new: bool = True
+    rows: RowSize | None = None
+    pictures: bool = True
+    kind: SearchKind = "auto"
+
+    def form(self, total: int) -> Form:
+        """Return how the index stores the features.
+
+        Args:
+            total: Number of shapes of the collection, also those of other shards: all parts have one form.
+        """
+        small = total >= SMALL_FROM and packable(self.model)
+        return Form(self.rows or ("small" if small else "full"), self.pictures, self.kind)
 
     @classmethod
     def of(
@@ -113,7 +138,23 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
     simplify = request.limit.target or (record.simplify if record else None)
     labels = request.labels or (stored.labels if stored else "auto")
     plan = IndexPlan.of(model, up, labels, simplify, request.limit.most)
-    return replace(plan, new=record is None)
+    form = stored.form if stored else PLAIN
+    rows = request.rows or (form.rows if stored else None)
+    if rows == "small" and not packable(model):
+        raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
+    kind = request.kind or form.kind
+    if kind == "ivf" and not model.comparison.by_cosine:
+        raise UsageError(
+            f"--kind ivf needs a model that compares features as they are, but {model.name} does not: use a trained "
+            f"run, or @imagenet with --set adapt=false."
+        )
+    pictures = form.pictures if request.pictures is None else request.pictures
+    return replace(plan, new=record is None, rows=rows, pictures=pictures, kind=kind)
+
+
+def packable(model: Model) -> bool:
+    """Return whether the features of a model can be stored as small rows: those of a network, without a descriptor."""
+    return model.network.descriptor is None and model.input.joined is None
 
 
 def _model(folder: Path, request: IndexRequest, record: ModelRecord | None, up: Up) -> Model:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.shards import PART, Part, read_part, require_same_shard
-from shapecnn.search.index import FAILURES, FEATURES, HEADER, SHAPES, Index, read_index, unfinished_settings
+from shapecnn.search.header import RowSize
+from shapecnn.search.index import FAILURES, FEATURES, HEADER, INVERTED, SHAPES, Index, read_index, unfinished_settings
 from shapecnn.search.record import ModelRecord
 from shapecnn.storage.own import remove_all_own, require_unchanged
 from shapecnn.storage.publishing import written_hashes
@@ -21,19 +22,21 @@ def previous_index(
     part: Part | None,
     command: str,
     *,
+    rows: RowSize | None = None,
     overwrite: bool = False,
     before: Callable[[], None] = lambda: None,
 ) -> Index | None:
     """Return the index in a folder, which a command is about to update or to replace.
 
-    With ``overwrite``, an index that is damaged, of another shard, or made with another model or other settings is
-    removed first.
+    With ``overwrite``, an index that is damaged, of another shard, made with another model or other settings, or from
+    whose features those of the new index cannot be made is removed first.
 
     Args:
         folder: Folder of the index. The caller has locked it.
         record: Record of the model with which the command makes the index.
         part: Shard of a collection that the command indexes; None for a whole collection.
         command: Shell command that makes the index; error messages quote it.
+        rows: How the features will be stored; None if they are not made of those of the old index.
         overwrite: Whether to replace such an index, and files that shapecnn did not write.
         before: Function that is called before an index is removed, and before a new one is begun; if it fails, the
             old index stays.
@@ -42,17 +45,20 @@ def previous_index(
         The index; None if the folder has none.
 
     Raises:
-        MismatchError: The index is of another shard, or was made with another model or other settings.
+        MismatchError: The index is of another shard, was made with another model or other settings, or has small rows
+            where full rows are asked for.
         UsageError: The folder has files that shapecnn did not write.
         StoredDataError: The index is damaged or from another version.
     """
     rebuild = f"To keep the index, name another folder. To replace the index: {command} --overwrite"
     ours = written_hashes(folder)
-    others = {FAILURES} if part is None else {FAILURES, PART}
+    others = {FAILURES, INVERTED} if part is None else {FAILURES, INVERTED, PART}
     require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | others, overwrite)
     try:
         old = read_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
         _require_same(folder, record, part, old, rebuild)
+        if rows == "full" and old is not None and old.form.rows == "small":
+            raise MismatchError(f"{folder} has small rows, from which full rows cannot be made. {rebuild}")
     except (MismatchError, StoredDataError):
         if not overwrite:
             raise

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from shapecnn.search.answers import Answers as Answers
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
 from shapecnn.search.pictures import PictureSource, picture_name, picture_sources, read_pictures
+from shapecnn.search.small_rows import PackedFeatures, pack, unpack
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings
 from shapecnn.shared.checks import require_count
 from shapecnn.shared.similarity import Similarity
@@ -137,8 +138,13 @@ class Searcher:
         if record.simplify is not None and not limit.simplify:
             limit = FaceLimit(record.simplify, simplify=True)
         outputs = self._encoder.outputs(meshes, up=up or record.up, limit=limit, progress=progress)
-        represent = self.model.comparison.represent
-        return [output if isinstance(output, ItemError) else represent(output) for output in outputs]
+        return [output if isinstance(output, ItemError) else self._represent(output) for output in outputs]
+
+    def _represent(self, output: Output) -> Feature:
+        """Return the feature of a query, rounded like those of the index, so that a copy of a shape has its feature."""
+        feature = self.model.comparison.represent(output)
+        small = isinstance(self.index.features, PackedFeatures)
+        return unpack(pack(feature[None]))[0] if small else feature
 
     def nearest(self, features: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> list[list[Hit]]:
         """Find the shapes of the index most similar to each feature.
@@ -158,7 +164,7 @@ class Searcher:
     def compared(self) -> tuple[Similarity, NDArray[np.float32]]:
         """Return the function that compares shapes, and the (N, S) float32 values of N shapes that it compares."""
         space, placed = self._space()
-        return space.similarity, placed.features
+        return space.similarity, np.asarray(placed.features)
 
     def query_pictures(self, pictures: PictureSource | Iterable[PictureSource], k: int = 10) -> Answers:
         """Find the shapes of the index most similar to each photograph or drawing.
@@ -228,7 +234,9 @@ class Searcher:
         with self._placing:  # for a large index this takes seconds and gigabytes: once is enough
             if self._placed is None:
                 with stage("Preparing the features of the index"):
-                    space = self.model.comparison.space(self.index.features, self.index.placed)
+                    divided = self.index.inverted is not None
+                    features = self.index.features if divided else np.asarray(self.index.features)
+                    space = self.model.comparison.space(cast("NDArray[np.float32]", features), self.index.placed)
                 self._placed = space, replace(self.index, features=space.rows)
             return self._placed
 
@@ -271,8 +279,9 @@ def require_views(index: Index, model: Model, where: str) -> None:
         )
     if index.views is None and index.shapes:
         raise UsageError(
-            f"{where} has no features of single views, because an earlier version of shapecnn made the index. To "
-            f"add the features, run this with the original options: shapecnn index COLLECTION {shlex.quote(where)}"
+            f"{where} has no features of single views, because it was made with --no-pictures or by an earlier version "
+            f"of shapecnn. To add the features, run this with the original options: shapecnn index COLLECTION "
+            f"{shlex.quote(where)} --pictures"
         )
 
 
@@ -280,7 +289,8 @@ def _only(index: Index, rows: NDArray[np.int64] | None) -> Index:
     """Return an index of some rows of an index, which are in ascending order, without views; None for all rows."""
     if rows is None:
         return index
-    return replace(index, shapes=[index.shapes[row] for row in rows], features=index.features[rows], views=None)
+    chosen = [index.shapes[row] for row in rows]
+    return replace(index, shapes=chosen, features=index.features[rows], views=None, inverted=None)
 
 
 def _require_size(index: Index, feature: Feature) -> None:

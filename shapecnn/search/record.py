@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from shapecnn.models.untrained import UNTRAINED, UntrainedModel, UntrainedSettin
 from shapecnn.settings.base import settings_hash
 from shapecnn.settings.networks import DescriptorName
 from shapecnn.settings.views_and_grids import Orientation, Up, require_current, require_same
+from shapecnn.storage.objects.url import absolute, as_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ModelRecord:
         del described["hash"]
         if model.input.imported:  # settings of imported views or grids do not say how meshes are drawn or voxelized
             described |= model.input.drawing().version()
-        name = os.path.abspath(model.name) if described["kind"] == "run" else model.name
+        name = absolute(model.name) if described["kind"] == "run" else model.name
         return cls(name, {**described, "hash": settings_hash(described)})
 
     @classmethod
@@ -188,7 +188,7 @@ class ModelRecord:
     def _resolve(self, where: Path) -> Model:
         if self.settings["kind"] == "run":
             try:
-                return open_run(Path(self.model))
+                return open_run(as_path(self.model))
             except UsageError:
                 raise UsageError(
                     f"{where} was made with the run {self.model}, which does not exist any more. If the run "

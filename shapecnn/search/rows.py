@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +18,12 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import StoredDataError
 from shapecnn.models.space import Placed
+from shapecnn.search.small_rows import PackedFeatures, pack
+from shapecnn.shared.codes import code_size, encode
 from shapecnn.storage.arrays import Rows, write_arrays
 from shapecnn.storage.journal import Record, read_record, scan_journal
+
+_BLOCK = 1024  # shapes whose features are encoded at a time
 
 
 class FeatureRow(NamedTuple):
@@ -27,11 +31,14 @@ class FeatureRow(NamedTuple):
 
     Attributes:
         feature: (D,) float32, feature vector of length D, scaled to unit length.
-        views: (V, D) float16, feature vectors of V views, each scaled to unit length; None if the network takes grids.
+        views: (V, D) float16, feature vectors of V views, each scaled to unit length; or their (V, B) uint8 codes, if
+            ``factors`` is given. None if the network takes grids or the index has no pictures.
+        factors: (V,) float16, the factors of the codes; see :mod:`shapecnn.shared.codes`.
     """
 
     feature: NDArray[np.float32]
-    views: NDArray[np.float16] | None
+    views: NDArray[Any] | None
+    factors: NDArray[np.float16] | None = None
 
 
 class StoredRow(NamedTuple):
@@ -44,6 +51,10 @@ class StoredRow(NamedTuple):
 
     sha256: str
     read: Callable[[], FeatureRow]
+
+    def without_views(self) -> StoredRow:
+        """Return the row without the features of views."""
+        return StoredRow(self.sha256, partial(_without_views, self.read))
 
 
 class RowJournal:
@@ -125,9 +136,9 @@ def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = No
     """
     if not rows:
         return write_arrays(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
-    feature, views = rows[0].read()
+    feature, views, _ = rows[0].read()
     tensors = {"features": Rows("F32", (len(rows), *feature.shape), (row.read().feature for row in rows))}
-    if placed is not None:
+    if placed is not None and placed.gallery is not None:
         tensors["gallery"] = Rows("F32", placed.gallery.shape, placed.gallery)
     if views is not None:
         tensors["views"] = Rows("F16", (len(rows), *views.shape), _views(rows))
@@ -136,9 +147,67 @@ def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = No
     return write_arrays(path, tensors), len(feature), 0 if views is None else len(views)
 
 
+def write_small_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = None) -> tuple[str, int, int]:
+    """Write the features of an index as small rows; the arguments and the result are those of :func:`write_rows`.
+
+    Args:
+        path: File to write.
+        rows: Features of N shapes, in order of id.
+        placed: The neighbours of the shapes in a space adapted to the collection; None if the model compares features
+            directly.
+
+    Returns:
+        SHA-256 of the file, length of the feature vectors, and number of views of each shape (0 without views).
+    """
+    if not rows:
+        return write_arrays(path, {"features": Rows("I8", (0, 0), ())}), 0, 0
+    feature, views, _ = rows[0].read()
+    count, size = len(rows), len(feature)
+    tensors = {}
+    if placed is not None and placed.neighbours is not None:
+        tensors["neighbours"] = Rows("I32", placed.neighbours.shape, placed.neighbours)
+    if views is not None:
+        tensors["factors"] = Rows("F16", (count, len(views)), (factors for _, factors in _codes(rows)))
+    tensors["features"] = Rows("I8", (count, size), itertools.chain.from_iterable(_packed(rows)))
+    if placed is not None:
+        tensors["distinct"] = Rows("U8", placed.distinct.shape, placed.distinct.view(np.uint8))
+    if views is not None:
+        tensors["views"] = Rows("U8", (count, len(views), code_size(size)), (codes for codes, _ in _codes(rows)))
+    return write_arrays(path, tensors), size, 0 if views is None else len(views)
+
+
+def packed_features(rows: Sequence[StoredRow]) -> PackedFeatures:
+    """Encode the pooled features of N > 0 shapes.
+
+    Args:
+        rows: Features of the shapes.
+
+    Raises:
+        ValueError: The features have different lengths.
+    """
+    return PackedFeatures(np.concatenate([*_packed(rows)]))
+
+
+def _packed(rows: Sequence[StoredRow]) -> Iterator[NDArray[np.int8]]:
+    """Encode the pooled features of shapes, a block of shapes at a time."""
+    for start in range(0, len(rows), _BLOCK):
+        yield pack(np.stack([row.read().feature for row in rows[start : start + _BLOCK]]))
+
+
+def _codes(rows: Iterable[StoredRow]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float16]]]:
+    for row in rows:
+        _, views, factors = row.read()
+        if views is not None:  # if one row lacks views, the count is wrong, and the writer raises an error
+            yield (views, factors) if factors is not None else encode(views.astype(np.float32))
+
+
+def _without_views(read: Callable[[], FeatureRow]) -> FeatureRow:
+    return FeatureRow(read().feature, None)
+
+
 def _views(rows: Iterable[StoredRow]) -> Iterable[NDArray[np.float16]]:
     for row in rows:
-        _, views = row.read()
+        _, views, _ = row.read()
         if views is not None:  # if one row lacks views, the count is wrong, and the writer raises an error
             yield views
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,14 +14,20 @@ from shapecnn.meshes.shards import SHARD, Part, Shard, divide
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import compares_views
-from shapecnn.search.changes import IndexChanges, changes
+from shapecnn.search.changes import IndexChanges as IndexChanges
+from shapecnn.search.changes import changes_between
+from shapecnn.search.dividing import divides
 from shapecnn.search.features import CollectionRows, compute_rows
-from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, read_index
+from shapecnn.search.header import Form
+from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, unfinished_settings
+from shapecnn.search.known import Known
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
-from shapecnn.search.publication import place_rows, publish_index
-from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, journal_rows
+from shapecnn.search.publication import Draft, place_rows, publish_index
+from shapecnn.search.rows import RowJournal, StoredRow, journal_rows
+from shapecnn.search.stamps import Stamps, now, write_stamps
 from shapecnn.storage.journal import open_journal
+from shapecnn.storage.objects.url import absolute
 from shapecnn.storage.own import require_own
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.sealed import open_sealed
@@ -39,6 +44,7 @@ def bring_up_to_date(
     command: str = "shapecnn index COLLECTION INDEX",
     shard: Shard | None = None,
     overwrite: bool = False,
+    check: bool = False,
     device: Device = "auto",
     workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -47,7 +53,8 @@ def bring_up_to_date(
     """Build the index of a collection in a folder, or update the index in the folder.
 
     Features are computed for new and changed meshes only. Shapes that are no longer in the collection are removed from
-    the index.
+    the index. A mesh file whose size and times are as they were when it was hashed is not read again. If nothing has
+    changed, nothing is written.
 
     Args:
         collection: Folder of meshes, zip file of such a folder, or CSV file that lists meshes.
@@ -56,6 +63,7 @@ def bring_up_to_date(
         command: Command line that error messages suggest for building the index.
         shard: Shard of the collection to index; None for the whole collection.
         overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
+        check: True to read and hash every mesh file, whatever its size and times are.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
@@ -82,9 +90,11 @@ def bring_up_to_date(
         part=part,
         command=command,
         overwrite=overwrite,
+        check=check,
         device=device,
         workers=workers,
         progress=progress,
+        say=say,
     )
     return replace(made, seconds=time.monotonic() - started)
 
@@ -95,12 +105,14 @@ def index_shapes(
     plan: IndexPlan,
     *,
     part: Part | None,
-    base: Path | None = None,
+    known: Known | None = None,
     command: str,
     overwrite: bool = False,
+    check: bool = False,
     device: Device,
     workers: Workers,
     progress: Progress,
+    say: Say = silent,
 ) -> IndexChanges:
     """Build the index of shapes in a folder, or update the index in the folder; see :func:`bring_up_to_date`.
 
@@ -109,12 +121,15 @@ def index_shapes(
         folder: Folder of the index.
         plan: Model and settings of the index.
         part: Shard of a collection that ``shapes`` are; None for a whole collection.
-        base: Index of the same model and settings whose features are used again; None for no other index.
+        known: What the index holds of the shapes into which this one will be merged; None if it will not be merged,
+            and is all that is known.
         command: Command line that error messages suggest for building the index.
         overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
+        check: True to read and hash every mesh file, whatever its size and times are.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
+        say: Callback that receives each note for the user as one line of text.
 
     Returns:
         Numbers of added, updated, unchanged and removed shapes, and the error of each failed mesh.
@@ -122,40 +137,51 @@ def index_shapes(
     Raises:
         ShapecnnError: As :func:`bring_up_to_date`.
     """
-    started = time.monotonic()
+    started, hashed = time.monotonic(), now()
+    form = plan.form(len(shapes) if part is None else part.shapes)
     require_own(HEADER, folder, overwrite)
-    scratch = folder / WORK
-    views = compares_views(plan.model)
+    scratch, comparison = folder / WORK, plan.model.comparison
+    views = compares_views(plan.model) and form.pictures
     engine = KeptEngine(plan.model, device, views=views)
     with exclusive(folder, overwrite):
-        old = previous_index(folder, plan.record, part, command, overwrite=overwrite, before=engine.open_if_remote)
-        with open_journal(scratch, journal_header(plan, part)) as note:
+        old = previous_index(folder, plan.record, part, command, rows=form.rows, overwrite=overwrite,
+                             before=engine.open_if_remote)  # fmt: skip
+        resumed = unfinished_settings(scratch) is not None
+        with open_journal(scratch, journal_header(plan, form, part)) as note:
             stored, described = _stored_rows(old, scratch, views)
-            if base is not None:
-                stored = _indexed_rows(read_index(base), views) | stored
+            if known is not None:
+                stored, trusted = known.rows(views) | stored, known.trusted
+            else:
+                trusted = {} if check else Stamps.read(folder).trusted(shapes)
             journal = RowJournal(note, scratch)
-            result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
+            result = compute_rows(shapes, stored, trusted, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
-        rows = [result.rows[shape.id] for shape in listed]
-        placed = place_rows(plan.model.comparison, rows, old, scratch)
-        if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
+        rows = [result.rows[shape.id] if form.pictures else result.rows[shape.id].without_views() for shape in listed]
+        failures = [Failure(i, absolute(path), error) for i, (path, error) in sorted(result.failures.items())]
+        draft = Draft(plan.record, plan.labels, result.engine or described, listed, failures, rows, form, part)
+        kept = old is not None and not resumed and _keeps_features(old, draft, result, comparison.adapts)
+        placed = old.placed if old is not None and kept else place_rows(comparison, draft, old, scratch)
+        if old is not None and not kept:  # the old features were mapped during the work, and may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
-        used = result.engine or described
-        publish_index(folder, plan.record, plan.labels, used, listed, failures, rows, placed, part)
+        divided = known is None and divides(form.kind, comparison.by_cosine, len(listed))
+        publish_index(folder, draft, placed, divided=divided, old=old, kept=kept, say=say)
+        if known is None and trusted.keys() != result.alone:
+            write_stamps(folder, [shape for shape in shapes if shape.id in result.alone], result.hashes, hashed)
         discard(scratch)
     failed = [result.failures[shape_id] for shape_id in sorted(result.failures)]
-    return changes(old, listed, failed, time.monotonic() - started)
+    return changes_between(old, listed, failed, time.monotonic() - started)
 
 
-def journal_header(plan: IndexPlan, part: Part | None) -> dict[str, Any]:
+def journal_header(plan: IndexPlan, form: Form, part: Part | None) -> dict[str, Any]:
     """Return the header of the journal of an unfinished index, by which a later command may continue it.
 
     Args:
         plan: Model and settings of the index.
+        form: How the index stores the features, and how it is searched.
         part: Shard of a collection that the index holds; None for a whole collection.
     """
-    return {**asdict(plan.record), "labels": plan.labels} | ({SHARD: str(part.shard)} if part else {})
+    described = {**asdict(plan.record), "labels": plan.labels, **form._asdict()}
+    return described if part is None else {**described, SHARD: str(part.shard)}
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
@@ -167,24 +193,26 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
     noted, engine = journal_rows(scratch, views)
     if old is None:
         return noted, engine or {}
-    return _indexed_rows(old, views) | noted, engine or old.engine
-
-
-def _indexed_rows(index: Index, views: bool) -> dict[str, StoredRow]:
-    """Return the features of an index by shape id; with ``views``, only those stored with features of single views."""
-    alone = index.views if index.views is not None else [None] * len(index.shapes)
-    rows = zip(index.shapes, map(FeatureRow, index.features, alone), strict=True)
-    return {
-        shape.id: StoredRow(shape.sha256, partial(FeatureRow, *row))
-        for shape, row in rows
-        if not views or row.views is not None
+    stored = {
+        shape.id: StoredRow(shape.sha256, partial(old.row, number))
+        for number, shape in enumerate(old.shapes)
+        if not views or old.views is not None
     }
+    return stored | noted, engine or old.engine
 
 
 def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
     """Return an index entry for each shape whose features are computed."""
     return [
-        IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], os.path.abspath(shape.path))
+        IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], absolute(shape.path))
         for shape in shapes
         if shape.id in result.rows
     ]
+
+
+def _keeps_features(old: Index, draft: Draft, result: CollectionRows, adapts: bool) -> bool:
+    """Return whether a new index has the features of the old one, also those adapted to the collection."""
+    stored = (old.form.rows, old.form.pictures) == (draft.form.rows, draft.form.pictures)
+    placed = old.placed is not None or not (adapts and draft.shapes)
+    contents = [[(shape.id, shape.sha256) for shape in shapes] for shapes in (old.shapes, draft.shapes)]
+    return result.engine is None and stored and placed and contents[0] == contents[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from shapecnn.errors import UsageError
+from shapecnn.storage.objects.url import as_path
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ def require_path(name: str, value: object, wanted: str = "one path: a folder, a 
     """
     if not isinstance(value, str | os.PathLike):
         raise UsageError(f"{name} = {type(value).__name__}: give {wanted}.")
-    return Path(value)
+    return as_path(value)
 
 
 def require_settings(value: T, kind: Any) -> T:

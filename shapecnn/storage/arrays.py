@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from shapecnn.storage.atomic import create
 
-Kind = Literal["F32", "F16", "U8"]
-"""Element type of an array by its safetensors name: F32 is float32, F16 is float16, U8 is uint8."""
+Kind = Literal["F32", "I32", "F16", "I8", "U8"]
+"""Element type by its safetensors name: F32 is float32, I32 int32, F16 float16, I8 int8, U8 uint8."""
 
 Number = TypeVar("Number", bound=np.generic)
 
-_DTYPES: dict[Kind, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
+_DTYPES: dict[Kind, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"), "I32": np.dtype("<i4"), "F16": np.dtype("<f2"), "I8": np.dtype("i1"), "U8": np.dtype("u1"),
+}  # fmt: skip
 _BLOCK = 1 << 18  # numbers checked at a time, so that they stay in the cache of the processor
 
 
@@ -47,8 +49,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Rows]) -> str:
 
     Args:
         path: The file to write. An existing file at this path is replaced.
-        arrays: The arrays by name. Arrays with larger elements must come first, because the safetensors library orders
-            them so: float32 (F32), then float16 (F16), then uint8 (U8).
+        arrays: The arrays by name, in the order of the element types in :data:`Kind`, and arrays of one type in order
+            of name, because the safetensors library orders them so.
 
     Returns:
         SHA-256 hash of the file, 64 hexadecimal digits.
@@ -165,15 +167,8 @@ def require_numbers(name: str, array: NDArray[Any]) -> None:
         ValueError: The array contains NaN or infinity.
     """
     flat = array.reshape(-1)
-    if not all(_finite(flat[start : start + _BLOCK]) for start in range(0, flat.size, _BLOCK)):
+    if not all(np.isfinite(flat[start : start + _BLOCK]).all() for start in range(0, flat.size, _BLOCK)):
         raise ValueError(f"the array {name} contains NaN or infinity")
-
-
-def _finite(numbers: NDArray[Any]) -> bool:
-    """Return whether no number is NaN or infinite; (N,) numbers, N > 0."""
-    if numbers.dtype == np.float16:  # isfinite converts each number, which takes six times as long
-        return int((numbers.view(np.uint16) & 0x7FFF).max()) < 0x7C00  # NaN and infinity have all bits of the exponent
-    return bool(np.isfinite(numbers).all())
 
 
 def _layout(arrays: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> tuple[bytes, list[int]]:

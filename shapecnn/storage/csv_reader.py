@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from shapecnn.errors import UsageError
+from shapecnn.storage.objects.store import read_object
+from shapecnn.storage.objects.url import Url
 
 _SEPARATORS = ",;\t"
 
@@ -43,7 +45,8 @@ def read_csv(
 def _text(path: Path, error: type[UsageError]) -> tuple[str, list[str]]:
     """Return the decoded text of a CSV file, and notes for the user on its encoding (a list of sentences)."""
     try:
-        data = path.read_bytes()  # a file that the user names may be a symbolic link
+        # a file that the user names may be a symbolic link
+        data = read_object(path) if isinstance(path, Url) else path.read_bytes()
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror or problem}.") from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

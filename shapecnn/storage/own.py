@@ -32,7 +32,7 @@ from shapecnn.workers.progress import stage
 COMPANIONS = {
     "settings.json": ("manifest.parquet",),
     "model.json": ("model.safetensors", "gallery.safetensors", "split.json", "config.yaml", "metrics.jsonl"),
-    "index.json": ("shapes.parquet", "features.safetensors", "failures.parquet"),
+    "index.json": ("shapes.parquet", "features.safetensors", "failures.parquet", "inverted.safetensors"),
     "evaluation.json": (
         "report.html",
         "predictions.parquet",

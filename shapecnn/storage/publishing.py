@@ -5,7 +5,8 @@ subfolder, and move the files into place. If the process dies before the commit,
 commit, readers find the new files by :func:`published`, and the next writer moves the remaining files into place. Each
 set includes ``SHA256SUMS``, against which :mod:`shapecnn.storage.sealed` checks the files.
 
-Only local folders are supported. Nothing is written through a link, and only regular files are read.
+Only local folders are written here; :mod:`shapecnn.storage.outputs` publishes at URLs. Nothing is written through a
+link, and only regular files are read.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from filelock import FileLock, Timeout
 
 from shapecnn.errors import BusyError, Caution, UsageError
 from shapecnn.storage.checksums import SUMS, parse_sums, sums_bytes
+from shapecnn.storage.objects.snapshot import latest
+from shapecnn.storage.objects.url import Url
 from shapecnn.storage.reading import name_os_errors, read_stored, sha256, sha256_of
 from shapecnn.storage.unfinished import (
     MARK,
@@ -177,13 +180,19 @@ def published(folder: Path, name: str) -> Path:
     """Return the path of the current version of a published file, even if publishing was interrupted.
 
     Args:
-        folder: The output folder.
+        folder: The output folder, or the URL of one.
         name: Path of the file relative to ``folder``.
 
     Returns:
         The path in the subfolder of committed files if the file has not been moved into place yet, otherwise the path
-        in ``folder``. The file may be missing.
+        in ``folder``. The file may be missing. For a URL, the path of a local copy, which is fetched if need be.
+
+    Raises:
+        ObjectStoreError: The URL cannot be read.
     """
+    if isinstance(folder, Url):
+        snapshot = latest(folder)
+        return folder / name if snapshot is None else snapshot.path(name)
     staged = folder / STAGED / name
     return staged if os.path.exists(staged) else folder / name  # unlike Path.exists, no error for a too long name
 

@@ -24,6 +24,8 @@ _MOST_DIGITS = 1000
 TOO_MANY_OPEN = errno.EMFILE, errno.ENFILE
 """Errors of the system that say nothing about the file that could not be opened."""
 
+_CHUNK = 64 << 20  # bytes of a mapped file that are hashed at a time, a multiple of every page size
+
 LARGEST = 8 << 30  # largest size in bytes of a file that is read into memory
 
 
@@ -31,12 +33,30 @@ def sha256(data: bytes | mmap.mmap | memoryview) -> str:
     """Compute the SHA-256 hash of bytes or of a mapped file.
 
     Args:
-        data: Bytes, or a memory-mapped file.
+        data: Bytes, or a memory-mapped file, whose pages take no memory afterwards until they are read again.
 
     Returns:
         The hash as 64 hexadecimal digits.
     """
-    return hashlib.sha256(data).hexdigest()
+    if not isinstance(data, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256()
+    with memoryview(data) as content:
+        for start in range(0, len(content), _CHUNK):
+            part = content[start : start + _CHUNK]
+            digest.update(part)
+            data.madvise(mmap.MADV_DONTNEED, start, len(part))
+    return digest.hexdigest()
+
+
+def release(content: bytes | mmap.mmap) -> None:
+    """Give up the memory of the pages of a mapped file; they are read again when they are needed.
+
+    Args:
+        content: Content of a file from :func:`map_stored`.
+    """
+    if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        content.madvise(mmap.MADV_DONTNEED)
 
 
 def sha256_of(path: Path) -> str:

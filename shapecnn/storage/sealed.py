@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from shapecnn.errors import StoredDataError, UsageError, visible
 from shapecnn.storage.checksums import SUMS, parse_sums
+from shapecnn.storage.objects.snapshot import Snapshot, latest
+from shapecnn.storage.objects.url import Url
 from shapecnn.storage.publishing import publish, published
 from shapecnn.storage.reading import TOO_MANY_OPEN, map_stored, parse_json, read_stored, sha256, sha256_of
 
@@ -27,11 +29,13 @@ class Sealed:
         folder: Path of the folder.
         sums: Relative path of each readable file, mapped to its SHA-256 hash (hex).
         remedy: Sentence that ends each error message about a damaged file and tells the user what to do.
+        snapshot: The version of the folder from which files are read, if ``folder`` is a URL.
     """
 
     folder: Path
     sums: Mapping[str, str]
     remedy: str
+    snapshot: Snapshot | None = None
 
     def read(self, name: str) -> bytes:
         """Read a file of the folder into memory and check its hash.
@@ -100,6 +104,19 @@ class Sealed:
             )
         return value
 
+    def size(self, name: str) -> int:
+        """Return the size of a file in bytes, without reading it; 0 if it is missing.
+
+        Args:
+            name: Path of the file relative to the folder.
+        """
+        if self.snapshot is not None:
+            return self.snapshot.table[name].size if name in self.snapshot.table else 0
+        try:
+            return published(self.folder, name).stat().st_size
+        except OSError:
+            return 0
+
     @contextmanager
     def validating(self, name: str) -> Iterator[None]:
         """Convert a ValueError or UsageError raised in this context into a StoredDataError that names the file.
@@ -138,8 +155,12 @@ class Sealed:
             raise StoredDataError(f"{self.folder / SUMS} has no hash of {printable(name)}. {self.remedy}")
         path = printable(self.folder / name)
         try:
-            content = read(published(self.folder, name))
+            content = read(self._path(name))
             actual = digest(content)
+            if actual != self.sums[name] and self.snapshot is not None:
+                self.snapshot.forget(name)  # the copy in the cache was damaged: fetch it anew
+                content = read(self._path(name))
+                actual = digest(content)
         except OSError as error:
             if error.errno in TOO_MANY_OPEN:
                 raise
@@ -147,6 +168,9 @@ class Sealed:
         if actual != self.sums[name]:
             raise StoredDataError(f"{path} has changed since it was written (its hash differs). {self.remedy}")
         return content
+
+    def _path(self, name: str) -> Path:
+        return published(self.folder, name) if self.snapshot is None else self.snapshot.path(name)
 
 
 def printable(path: Path | str) -> str:
@@ -165,7 +189,7 @@ def open_sealed(folder: Path, remedy: str) -> Sealed:
     """Open an output folder by reading its ``SHA256SUMS``, so that each file is checked when it is read.
 
     Args:
-        folder: An output folder that shapecnn wrote.
+        folder: An output folder that shapecnn wrote, or the URL of one.
         remedy: Sentence that ends each error message about a damaged file and tells the user what to do.
 
     Returns:
@@ -174,8 +198,10 @@ def open_sealed(folder: Path, remedy: str) -> Sealed:
     Raises:
         StoredDataError: ``SHA256SUMS`` is missing, damaged or unreadable.
     """
+    snapshot = latest(folder) if isinstance(folder, Url) else None
     try:
-        return Sealed(folder, parse_sums(read_stored(published(folder, SUMS))), remedy)
+        place = published(folder, SUMS) if snapshot is None else snapshot.path(SUMS)
+        return Sealed(folder, parse_sums(read_stored(place)), remedy, snapshot)
     except FileNotFoundError:
         raise StoredDataError(
             f"{folder} has no file {SUMS}: it was lost, or an earlier version of shapecnn made the folder. {remedy}"

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -164,4 +165,5 @@ def _line(value: Any) -> bytes:
 
 if __name__ == "__main__":
     sys.modules["numpy"] = None  # type: ignore[assignment]  # without numpy, pyarrow loads in half the time
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # mimalloc reserves 1 GiB at once, which would cross the limit
     serve(sys.stdin.buffer, sys.stdout.buffer)

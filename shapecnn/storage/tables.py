@@ -32,8 +32,9 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
     schema = pyarrow.schema([
         (name, pyarrow.float64() if _numeric(kind) else pyarrow.string()) for name, kind in _kinds(row).items()
     ])  # fmt: skip
+    columns = {name: [getattr(each, name) for each in rows] for name in schema.names}
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema), buffer)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pydict(columns, schema), buffer)
     return buffer.getvalue()
 
 

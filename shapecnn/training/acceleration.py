@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +12,21 @@ import torch
 
 from shapecnn.errors import MissingLibraryError
 from shapecnn.models.device import Device, cpu_has_bfloat16, runs_on_cuda
+from shapecnn.workers.pool import available_cores
+from shapecnn.workers.progress import process_count
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+_PATIENCE = timedelta(days=365)
+"""How long processes wait for each other. One may compute alone for hours; if one dies, its connections close."""
+
 
 def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accelerator:
     """Create the Accelerate object for a training, with device, mixed precision and loggers set up.
+
+    With several processes on one machine, torch computes with an equal share of its cores in each. torchrun and
+    accelerate launch set ``OMP_NUM_THREADS`` to 1 unless it is set; any other number is kept.
 
     Args:
         device: Device on which the network computes.
@@ -30,7 +41,7 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
-    from accelerate.utils import is_tensorboard_available
+    from accelerate.utils import InitProcessGroupKwargs, is_tensorboard_available
 
     if logs is not None and not is_tensorboard_available():
         raise MissingLibraryError("--tensorboard needs the package tensorboard: pip install 'shapecnn[tensorboard]'")
@@ -44,11 +55,16 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
             mixed_precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         elif cpu_has_bfloat16():
             mixed_precision = "bf16"
+    if process_count() > 1:
+        warnings.filterwarnings("ignore", "Grad strides")  # in their memory layout gradients are copied once: no matter
+        if os.environ.get("OMP_NUM_THREADS", "1") == "1":
+            torch.set_num_threads(available_cores())
     accelerator = Accelerator(
         cpu=not cuda,
         mixed_precision=mixed_precision,
         log_with="tensorboard" if logs is not None else None,
         project_dir=str(logs) if logs is not None else None,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )
     if logs is not None:
         accelerator.init_trackers("tensorboard")

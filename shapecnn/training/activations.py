@@ -35,6 +35,7 @@ from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import open_sealed, publish_beside
 from shapecnn.storage.unfinished import RESUME_REMEDY
 from shapecnn.training.augmentation import Change, apply_change
+from shapecnn.training.processes import from_first, own_places
 from shapecnn.workers.progress import Progress
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class Activations:
             if self.values.dtype == np.uint8:
                 example = apply_change(example, change)
             examples.append(example)
-        batch = torch.from_numpy(np.stack(examples))
+        views_shape = (self.views_per_shape if views is None else 1, *self.values.shape[3:])
+        batch = torch.from_numpy(np.stack(examples) if examples else np.empty((0, *views_shape), self.values.dtype))
         return batch.view(torch.bfloat16) if self.bfloat16 else batch
 
 
@@ -109,9 +111,12 @@ def open_activations(
     network_input: Input,
     encode: Encode | None,
     flip: bool,
+    accelerator: Accelerator,
     progress: Progress,
 ) -> Activations:
     """Open a file of activations (see the module docstring); compute the file if it is missing or damaged.
+
+    Several processes compute the activations of some shapes each, and write them into the same file.
 
     Args:
         path: Path of the ``.npy`` file.
@@ -120,6 +125,7 @@ def open_activations(
         network_input: Converter from artefacts to the input of the network.
         encode: Function that computes the frozen parts; None if no part is frozen.
         flip: Whether to compute the activations of mirrored shapes too.
+        accelerator: Accelerate object with the processes.
         progress: Callback after each shape.
 
     Returns:
@@ -128,14 +134,16 @@ def open_activations(
     Raises:
         UsageError: The disk has too little free space.
     """
-    if not _is_intact(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if not from_first(accelerator, lambda: _is_intact(path)):
         partial = path.with_suffix(".partial.npy")
-        partial.unlink(missing_ok=True)  # a file of an interrupted computation would take up disk space
-        _write(partial, _compute(artefacts, entries, network_input, encode, flip), len(entries), progress)
-        digest = sha256_of(partial)
-        partial.replace(path)
-        publish_beside(path.parent, {}, RESUME_REMEDY, {path.name: digest})
+        places = own_places(accelerator, len(entries))
+        rows = _compute(artefacts, entries[places.start : places.stop], network_input, encode, flip)
+        _write(partial, rows, places, len(entries), accelerator, progress)
+        if accelerator.is_main_process:
+            digest = sha256_of(partial)
+            partial.replace(path)
+            publish_beside(path.parent, {}, RESUME_REMEDY, {path.name: digest})
+        accelerator.wait_for_everyone()
     values = np.load(path, mmap_mode="r")
     return Activations(values, bfloat16=values.dtype == np.uint16)
 
@@ -237,26 +245,46 @@ def _decode(artefacts: Artefacts, entries: Sequence[Entry], network_input: Input
             yield future.result()
 
 
-def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Progress) -> None:
-    """Write the activations of ``count`` shapes to a ``.npy`` file, one shape at a time."""
-    values: np.memmap[Any, Any] | None = None
-    for done, row in enumerate(rows):
-        if values is None:
-            shape = (row.shape[0], count, *row.shape[1:])
-            needed, free = row.nbytes * count, shutil.disk_usage(path.parent).free
-            if needed > free:
-                raise UsageError(
-                    f"Training needs {needed / 1e9:.1f} GB of disk space in {path.parent.parent}, but "
-                    f"{free / 1e9:.1f} GB are free. Choose another --out (with --find-step, set TMPDIR to another "
-                    f"folder), or free some space."
-                )
-            values = np.lib.format.open_memmap(path, mode="w+", dtype=row.dtype, shape=shape)
-            if hasattr(
-                os, "posix_fallocate"
-            ):  # reserve the space: if the disk filled up later, this process would be killed
-                with path.open("r+b") as file:
-                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        values[:, done] = row
-        progress(done + 1, count)
-    if values is not None:
-        values.flush()
+def _write(
+    path: Path,
+    rows: Iterator[NDArray[Any]],
+    places: range,
+    count: int,
+    accelerator: Accelerator,
+    progress: Progress,
+) -> None:
+    """Write the activations of the shapes at ``places`` to a ``.npy`` file of ``count`` shapes, one shape at a time.
+
+    The first process creates the file. Others may run on other machines, so nothing is written to mapped memory, where
+    a page could belong to the shapes of two processes.
+    """
+    first = next(rows, None)  # None if there are more processes than shapes
+    if accelerator.is_main_process and first is not None:
+        _create(path, first, count)
+    accelerator.wait_for_everyone()
+    if first is not None:
+        start = np.load(path, mmap_mode="r").offset
+        with path.open("r+b") as file:
+            for done, (place, row) in enumerate(zip(places, itertools.chain([first], rows), strict=True), start=1):
+                for copy, values in enumerate(row):
+                    file.seek(start + (copy * count + place) * values.nbytes)
+                    file.write(values.tobytes())
+                progress(min(done * accelerator.num_processes, count), count)
+    accelerator.wait_for_everyone()
+
+
+def _create(path: Path, row: NDArray[Any], count: int) -> None:
+    """Create a ``.npy`` file for the activations of ``count`` shapes, from those of the first (copies, ...)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # a file of an interrupted computation would take up disk space
+    needed, free = row.nbytes * count, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise UsageError(
+            f"Training needs {needed / 1e9:.1f} GB of disk space in {path.parent.parent}, but "
+            f"{free / 1e9:.1f} GB are free. Choose another --out (with --find-step, set TMPDIR to another "
+            f"folder), or free some space."
+        )
+    np.lib.format.open_memmap(path, mode="w+", dtype=row.dtype, shape=(row.shape[0], count, *row.shape[1:]))
+    if hasattr(os, "posix_fallocate"):  # reserve the space: if the disk filled up later, the work would be in vain
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

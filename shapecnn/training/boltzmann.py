@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional, grad
 
 from shapecnn.settings.stages import RbmStage
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+from shapecnn.training.processes import Share
 
 _DEVIATION = 0.01  # standard deviation of the initial weights (Hinton 2010)
 _SPARSITY_RATE = 1.0  # learning rate of the penalty for sparsity, relative to the learning rate of the stage
@@ -145,7 +143,9 @@ class Divergence:
     activation: Tensor
 
 
-def contrastive_divergence(rbm: Rbm, data: Tensor, steps: int, generator: torch.Generator) -> Divergence:
+def contrastive_divergence(
+    rbm: Rbm, data: Tensor, steps: int, generator: torch.Generator, share: Share | None = None
+) -> Divergence:
     """Compare data with what the RBM makes of them in a few steps of Gibbs sampling (CD-k).
 
     Hidden units are sampled. Visible units take their probabilities instead, which reduces the noise (Hinton 2010).
@@ -157,26 +157,29 @@ def contrastive_divergence(rbm: Rbm, data: Tensor, steps: int, generator: torch.
         rbm: The RBM.
         data: (B, *v*) in [0, 1], the visible units of B examples.
         steps: Number k of Gibbs steps, at least 1.
-        generator: Random generator of the samples, on the device of the data.
+        generator: Random generator of the samples, on the device of the data, in the same state in all processes.
+        share: Which part of the whole batch the data is, if several processes divide it; None for the whole batch.
 
     Returns:
         The difference between the statistics of the data and those after the last step.
     """
+    add_up = share.add_up if share else lambda tensor: tensor
+    size, own = (share.size, share.own) if share else (len(data), slice(None))
     positive = negative = rbm.hidden(data)
     visible = data
     for _ in range(steps):
-        noise = torch.rand(negative.shape, generator=generator, device=negative.device)
+        noise = torch.rand((size, *negative.shape[1:]), generator=generator, device=negative.device)[own]
         visible = rbm.visible((noise < negative).to(negative.dtype))
         negative = rbm.hidden(visible)
     nonempty = rbm.nonempty(data)
-    count = nonempty.sum().clamp(min=1)
+    count = add_up(nonempty.sum()).clamp(min=1)
     positive, negative = positive * nonempty, negative * nonempty
     units = [axis for axis in range(positive.ndim) if axis != 1]
-    activation = positive.sum(dim=units) / count
+    activation = add_up(positive.sum(dim=units)) / count
     return Divergence(
-        (rbm.correlate(data, positive) - rbm.correlate(visible, negative)) / count,
-        activation - negative.sum(dim=units) / count,
-        (data - visible).mean(dim=0),
+        add_up(rbm.correlate(data, positive) - rbm.correlate(visible, negative)) / count,
+        activation - add_up(negative.sum(dim=units)) / count,
+        add_up((data - visible).sum(dim=0)) / size,
         activation,
     )
 
@@ -192,11 +195,10 @@ class RbmDescent:
     Args:
         rbm: The RBM.
         stage: Settings of learning rate, momentum, weight decay, Gibbs steps and sparsity.
-        accelerator: Accelerate object with the processes.
     """
 
-    def __init__(self, rbm: Rbm, stage: RbmStage, accelerator: Accelerator) -> None:
-        self.rbm, self.stage, self.accelerator = rbm, stage, accelerator
+    def __init__(self, rbm: Rbm, stage: RbmStage) -> None:
+        self.rbm, self.stage = rbm, stage
         weight = rbm.layer.weight
         self._mean = torch.zeros_like(weight[0])  # mean of the visible unit that each weight of a hidden unit reads
         self._centred_bias = torch.zeros_like(rbm.hidden_bias)  # hidden biases for centred inputs
@@ -219,7 +221,7 @@ class RbmDescent:
         self._centred_bias.zero_()
         self._set_hidden_bias()
 
-    def step(self, data: Tensor, generator: torch.Generator) -> None:
+    def step(self, data: Tensor, generator: torch.Generator, share: Share | None = None) -> None:
         """Change weights and biases after one batch, in all processes alike.
 
         If the settings have a target for the sparsity, the bias of each unit or filter also moves so that its mean
@@ -227,10 +229,11 @@ class RbmDescent:
 
         Args:
             data: (B, *v*) in [0, 1], the visible units of B examples; each process has its own.
-            generator: Random generator of the samples, on the device of the data.
+            generator: Random generator of the samples, on the device of the data, in the same state in all processes.
+            share: Which part of the whole batch the data is, if several processes divide it; None for the whole batch.
         """
         rbm, target = self.rbm, self.stage.sparsity
-        divergence = contrastive_divergence(rbm, data, self.stage.steps, generator)
+        divergence = contrastive_divergence(rbm, data, self.stage.steps, generator, share)
         weight = divergence.weight - torch.tensordot(divergence.hidden_bias[:, None], self._mean[None], dims=1)
         bias = divergence.hidden_bias
         if target is not None:
@@ -241,8 +244,7 @@ class RbmDescent:
             (rbm.visible_bias, divergence.visible_bias),
         ]
         for parameter, change in changes:
-            several = self.accelerator.num_processes > 1
-            parameter.grad = -self.accelerator.reduce(change, "mean") if several else -change
+            parameter.grad = -change
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._set_hidden_bias()

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from torch import Tensor, nn
 from shapecnn.errors import TrainingError
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.stages import GradientStage
-from shapecnn.training.examples import Examples, assemble_batches, batch_starts, count_examples, draw_examples
+from shapecnn.training.examples import Batch, Examples, assemble_batches, batch_starts, count_examples, draw_examples
 from shapecnn.training.layer_statistics import LayerMonitor, LayerStatistics, sampled_steps
 from shapecnn.training.losses import loss_function
 from shapecnn.training.parts import first_part
+from shapecnn.training.processes import WholeBatch, add_up
 from shapecnn.training.schedules import learning_rate_factor
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -43,7 +45,7 @@ class Epoch:
     """Result of one training epoch: loss, learning rate, optimizer state and statistics of the layers.
 
     Attributes:
-        loss: Mean training loss over the steps, the same in all processes.
+        loss: Mean training loss over the steps, over the examples of all processes.
         learning_rate: Learning rate in the last step for all parameters except those of the classifier.
         optimizer: State dict of the optimizer after the last step.
         layers: Statistics of each layer that is trained, from a few steps.
@@ -57,6 +59,9 @@ class Epoch:
 
 class Descent:
     """Trains a network in place by gradient descent, for the epochs of one training stage.
+
+    Several processes compute the same steps as one, up to rounding: each computes a share of every batch, and their
+    losses and gradients are those of the whole batch.
 
     Args:
         stage: Settings of optimizer, schedule, batches and augmentation.
@@ -81,7 +86,7 @@ class Descent:
         self._model = accelerator.prepare_model(self._trainable)
         self._stepper = accelerator.prepare_optimizer(self._optimizer)
         self._loss = loss_function(stage)
-        self._monitor = LayerMonitor(network)
+        self._monitor = LayerMonitor(network, partial(add_up, accelerator))
         self._steps = len(batch_starts(count_examples(stage, examples), stage.batch))  # number of steps in an epoch
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
@@ -121,22 +126,14 @@ class Descent:
         order = random.permutation(draw_examples(stage, self.examples, random))
         batches = assemble_batches(stage, self.examples, order, random, self.accelerator)
         sampled, loss = sampled_steps(self._steps), 0.0
-        for step, (inputs, targets) in enumerate(batches, start=number * self._steps):
+        for step, batch in enumerate(batches, start=number * self._steps):
             self._set_learning_rate(learning_rate_factor(stage, number, step / total_steps, qualities, losses))
-            loss += self._step(inputs, targets, number, sample=step - number * self._steps in sampled)
+            loss += self._step(batch, number, sample=step - number * self._steps in sampled)
             progress(step + 1, total_steps)
         if not all(parameter.isfinite().all() for parameter in self._trainable.trainable):
             raise _divergence(stage, number, "Weights became infinite or NaN")
         learning_rate = self._optimizer.param_groups[0]["lr"]
-        loss = self._mean_of_processes(loss / self._steps)
-        return Epoch(loss, learning_rate, self._optimizer.state_dict(), self._monitor.statistics())
-
-    def _mean_of_processes(self, loss: float) -> float:
-        """Return the mean loss of all processes. With their own losses, they would choose different learning rates."""
-        if self.accelerator.num_processes == 1:
-            return loss
-        own = torch.tensor(loss, dtype=torch.float64, device=self.accelerator.device)
-        return float(self.accelerator.reduce(own, "mean").item())
+        return Epoch(loss / self._steps, learning_rate, self._optimizer.state_dict(), self._monitor.statistics())
 
     def _set_learning_rate(self, factor: float) -> None:
         """Set the learning rate of each parameter group to the maximum rate of the group times ``factor``."""
@@ -144,12 +141,18 @@ class Descent:
         for group, own_rate in zip(self._optimizer.param_groups, [rate, rate * self.stage.head_rate], strict=True):
             group["lr"] = own_rate * factor
 
-    def _step(self, inputs: Tensor, targets: Tensor, number: int, *, sample: bool) -> float:
+    def _step(self, batch: Batch, number: int, *, sample: bool) -> float:
         """Update the weights on one batch, and return its loss. If ``sample`` is true, sample the layers."""
-        with self._monitor.watch() if sample else nullcontext():
-            logits = self._model(inputs).float()
-        loss = self._loss(logits, targets)
-        value = float(loss.item())
+        share = batch.share
+        processes: int = self.accelerator.num_processes
+        with (
+            self._monitor.watch(share.part) if sample else nullcontext(),
+            WholeBatch(share) if processes > 1 else nullcontext(),
+        ):
+            logits = self._model(batch.inputs).float()
+        # The gradients of the processes are averaged: their mean is the gradient of the mean loss of the whole batch.
+        loss = self._loss(logits, batch.targets) * (share.part * processes) if len(logits) else logits.sum()
+        value = share.add_up(loss.detach()).item() / processes
         if not math.isfinite(value):
             raise _divergence(self.stage, number, f"The loss became {value}")
         self._stepper.zero_grad()

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from torch import Tensor
 from shapecnn.settings.stages import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import draw_change
+from shapecnn.training.processes import Share
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,6 +37,20 @@ class Examples:
     activations: Activations
     rows: NDArray[np.int64]
     targets: Tensor
+
+
+class Batch(NamedTuple):
+    """What a process computes in one step: its share of a batch.
+
+    Attributes:
+        inputs: (B, V, ...), B examples with V views each, on the device. B may be 0 if the batch is very small.
+        targets: (B,), what the network learns to predict of each.
+        share: Which part of the whole batch this is.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    share: Share
 
 
 def batch_starts(count: int, batch: int) -> range:
@@ -111,10 +126,11 @@ def assemble_batches(
     order: NDArray[np.int64],
     random: np.random.Generator,
     accelerator: Accelerator,
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[Batch]:
     """Yield the augmented batches of an epoch. A few batches are assembled ahead, in a thread.
 
     All views of a shape get the same augmentation. If a shape is repeated, each repetition gets a new augmentation.
+    Several processes divide each batch; together they have the batches of one process.
 
     Args:
         stage: Settings of batch size and augmentation.
@@ -124,26 +140,27 @@ def assemble_batches(
         accelerator: Accelerate object with the device. Its process number selects this process's share of each batch.
 
     Yields:
-        Pair of inputs (B, V, ...) and targets (B,) for one step, on the device: B examples with V views each.
+        What this process computes in one step.
     """
     pairs = map(tuple, np.unique(order[:, [2, 0]], axis=0).tolist())
     changes = {pair: draw_change(stage.augment, examples.activations.axes, random) for pair in pairs}
     starts = batch_starts(len(order), stage.batch)
-    processes, rank = accelerator.num_processes, accelerator.process_index
 
-    def assemble(start: int) -> tuple[Tensor, Tensor]:
-        """Return this process's share of the batch that begins at example ``start``: inputs and targets."""
+    def assemble(start: int) -> Batch:
+        """Return this process's share of the batch that begins at example ``start``."""
         whole = order[start : None if start == starts[-1] else start + stage.batch]
-        share = whole[rank::processes] if len(whole) >= processes else whole
-        rows = share[:, 0]
-        own_changes = [changes[repetition, row] for row, _, repetition in share.tolist()]
-        inputs = examples.activations.batch(rows, own_changes, None if stage.pooled else share[:, 1])
-        return inputs, examples.targets[rows]
+        share = Share(accelerator, len(whole))
+        own = whole[share.own]
+        rows = own[:, 0]
+        own_changes = [changes[repetition, row] for row, _, repetition in own.tolist()]
+        inputs = examples.activations.batch(rows, own_changes, None if stage.pooled else own[:, 1])
+        return Batch(inputs, examples.targets[rows], share)
 
     with ThreadPoolExecutor(1) as assembler:
         remaining = iter(starts)
         queue = [assembler.submit(assemble, start) for start in itertools.islice(remaining, _PREFETCH)]
         while queue:
-            inputs, targets = queue.pop(0).result()
+            inputs, targets, share = queue.pop(0).result()
             queue += [assembler.submit(assemble, start) for start in itertools.islice(remaining, 1)]
-            yield inputs.to(accelerator.device, non_blocking=True), targets.to(accelerator.device, non_blocking=True)
+            device = accelerator.device
+            yield Batch(inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True), share)

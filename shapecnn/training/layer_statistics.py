@@ -73,6 +73,7 @@ class LayerMonitor:
 
     Args:
         network: The network. Layers whose weights are frozen are left out.
+        add_up: Function that adds up a tensor over the processes that train together.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
@@ -86,15 +87,18 @@ class LayerMonitor:
         [('0', 1.0), ('2', None)]
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
+    def __init__(self, network: nn.Module, add_up: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> None:
+        self._network, self._add_up = network, add_up
         self._layers = {name: _Layer(weight) for name, module in network.named_modules() for weight in _weights(module)}
 
     @contextmanager
-    def watch(self) -> Iterator[None]:
+    def watch(self, part: float = 1.0) -> Iterator[None]:
         """Sample the outputs of the activation functions while the network computes, in a ``with`` block.
 
         The activation function of a layer is the first one that is computed after it.
+
+        Args:
+            part: Number of examples that this process computes, divided by that of the whole batch.
         """
         latest: list[_Layer] = []  # the layer that was computed last, until its activation function
 
@@ -106,7 +110,7 @@ class LayerMonitor:
 
         def after_activation(module: nn.Module, _: Any, outputs: Tensor) -> None:
             if latest:
-                _sample(latest.pop(), module, outputs.detach())
+                _sample(latest.pop(), module, outputs.detach(), part)
 
         hooks = [
             self._network.get_submodule(name).register_forward_hook(after_layer(layer))
@@ -143,8 +147,9 @@ class LayerMonitor:
         for name, layer in self._layers.items():
             if layer.gradients:
                 gradients = [value for value in torch.stack(layer.gradients).tolist() if math.isfinite(value)]
-                saturated = _fraction(torch.stack(layer.near).mean(0) >= _ALMOST_ALL) if layer.near else None
-                dead = _fraction(~layer.alive) if layer.alive is not None else None
+                near = self._add_up(torch.stack(layer.near)).mean(0) if layer.near else None
+                saturated = _fraction(near >= _ALMOST_ALL) if near is not None else None
+                dead = _fraction(self._add_up(layer.alive.float()) == 0) if layer.alive is not None else None
                 gradient = _rounded(sum(gradients) / len(gradients)) if gradients else None
                 weights = _rounded(_norm(layer.weight.detach()).item())
                 result.append(LayerStatistics(name, gradient, weights, saturated, dead))
@@ -158,17 +163,21 @@ def _weights(module: nn.Module) -> Sequence[nn.Parameter]:
     return [weight] if isinstance(weight, nn.Parameter) and weight.ndim >= 2 and weight.requires_grad else []
 
 
-def _sample(layer: _Layer, activation: nn.Module, outputs: Tensor) -> None:
-    """Add the outputs (B, C, ...) of the activation function of a layer of C units, for B views or grids."""
+def _sample(layer: _Layer, activation: nn.Module, outputs: Tensor, part: float) -> None:
+    """Add the outputs (B, C, ...) of the activation function of a layer of C units, for B views or grids.
+
+    They are a ``part`` of those of the whole batch, maybe none.
+    """
     others = [axis for axis in range(outputs.ndim) if axis != 1]
     if isinstance(activation, _RECTIFIERS):
-        alive = outputs.amax(dim=others) > 0
+        alive = (outputs > 0).any(dim=others)
         layer.alive = alive if layer.alive is None else layer.alive | alive
     else:
         low, high = (0.0, 1.0) if isinstance(activation, nn.Sigmoid) else (-1.0, 1.0)
         reach = (0.5 - _NEAR) * (high - low)  # from the middle of the range
         sides = (outputs.float() - (low + high) / 2).abs_().sub_(reach).sign_()  # 1 near a limit, -1 elsewhere; fast
-        layer.near.append((1 + sides.mean(dim=others)) / 2)
+        near = (1 + sides.mean(dim=others)) / 2
+        layer.near.append(near * part if part else torch.zeros_like(near))
 
 
 def _norm(values: Tensor) -> Tensor:

@@ -1,9 +1,14 @@
-"""Evaluate a network during training: validation results, features of the training shapes, and calibration."""
+"""Evaluate a network during training: validation results, features of the training shapes, and calibration.
+
+Several processes compute the outputs of some shapes each. What follows from all outputs is computed by the first, and
+sent to the others, so that all choose the same best epoch.
+"""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,13 +20,15 @@ from shapecnn.models.calibration import Calibration
 from shapecnn.models.classifiers import Classifier
 from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
+from shapecnn.networks.moments import Moments
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.stages import LdaStage, LogisticStage, Stage
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit
 from shapecnn.training.data import TrainingData
-from shapecnn.training.parts import last_gradient_stage, outputs, start_part
+from shapecnn.training.parts import last_gradient_stage, outputs, own_outputs, start_part
+from shapecnn.training.processes import add_up, from_first
 from shapecnn.training.result import Figures
 from shapecnn.training.splits import folds_of
 from shapecnn.training.validation import figures_of, quantity_figures
@@ -64,21 +71,39 @@ class Measurement:
         turns = self.data.input.turns if vote else 1
         with progress_stage("Computing scores and features") as progress:
             logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns, progress)
-        if not torch.isfinite(logits).all():
-            raise TrainingError(
-                f"The network has infinite or NaN scores after stage {stage.name}. Start a new training in "
-                f"another --out folder, with a lower learning_rate or with clip=1 in the last gradient-descent stage."
-            )
+        _require_finite(stage, bool(torch.isfinite(logits).all()))
         return logits, features
+
+    def moments(self, stage: Stage, activations: Activations) -> Moments:
+        """Collect what LDA needs to know of the features of the training shapes, a batch at a time.
+
+        Args:
+            stage: The LDA stage.
+            activations: Inputs of the network part at which the stage begins to compute.
+
+        Returns:
+            The moments of the features, which are averages over the rotations of grids.
+
+        Raises:
+            TrainingError: A logit is infinite or NaN.
+        """
+        rows, accelerator = self.data.train_rows, self.accelerator
+        start = start_part(self.network, self.data.experiment, stage)
+        moments, wrong = Moments(self.data.labels[rows], self.network.blocks), torch.zeros(())
+        with progress_stage("Computing scores and features") as progress:
+            for places, logits, features in own_outputs(
+                self.network, activations, rows, accelerator, start, self.data.input.turns, progress
+            ):
+                moments.add(places, features)
+                wrong += not torch.isfinite(logits).all()
+        _require_finite(stage, not add_up(accelerator, wrong))
+        moments.add_up(partial(add_up, accelerator))
+        return moments
 
     def validate(
         self, stage: Stage, activations: Activations, *, vote: bool = False, temperature: float = 1.0
     ) -> Figures | None:
         """Compute loss, accuracies and mAP of the network, or the errors of a quantity, on the held-out shapes.
-
-        Only the main process computes the results, and sends them to all other processes. If each process computed its
-        own, the results would differ, because the processes have different statistics in batch normalization. The
-        processes could then stop in different epochs.
 
         Args:
             stage: The training stage that uses these activations.
@@ -89,20 +114,18 @@ class Measurement:
         Returns:
             The results, the same in all processes; None if no shapes are held out.
         """
-        from accelerate.utils import broadcast_object_list
-
         rows = self.data.val_rows
         if not len(rows):
             return None
-        figures: Figures | None = None
-        if self.accelerator.is_main_process:
-            logits, _ = self.outputs(stage, activations, rows, vote=vote)
-            targets, scale = self.data.targets[rows], self.data.scale
+        logits, _ = self.outputs(stage, activations, rows, vote=vote)
+        targets, scale = self.data.targets[rows], self.data.scale
+
+        def figures() -> Figures:
             if scale is None:
-                figures = figures_of(logits / temperature, targets, self.data.division.classes)
-            else:
-                figures = quantity_figures(logits, targets, scale)
-        return cast("Figures", broadcast_object_list([figures])[0])
+                return figures_of(logits / temperature, targets, self.data.division.classes)
+            return quantity_figures(logits, targets, scale)
+
+        return from_first(self.accelerator, figures)
 
     def gallery(self, stage: Stage, activations: Activations) -> Gallery:
         """Compute the gallery of a run: the features of all shapes that the network was trained on.
@@ -136,8 +159,12 @@ class Measurement:
         logits, features = self.outputs(stage, activations, rows, vote=True)
         state = self.network.state_dict()
         weight, bias = (state[f"classifier.{name}"].cpu().numpy() for name in ("weight", "bias"))
-        familiarity = Familiarity(gallery, Classifier(weight, bias)).familiarity(features.numpy())
-        return calibrate(logits.double().numpy(), self.data.labels[rows].numpy(), familiarity)
+
+        def calibrated() -> Calibration | None:
+            familiarity = Familiarity(gallery, Classifier(weight, bias)).familiarity(features.numpy())
+            return calibrate(logits.double().numpy(), self.data.labels[rows].numpy(), familiarity)
+
+        return from_first(self.accelerator, calibrated)
 
     def _cross_validated(self, stage: Stage, activations: Activations) -> Calibration | None:
         """Calibrate LDA or logistic regression by cross-validation; None if gradient descent trained the features.
@@ -158,6 +185,19 @@ class Measurement:
             turns = data.input.turns
             _, features = outputs(bare, activations, data.train_rows, self.accelerator, start, turns, progress)
         labels = data.labels[data.train_rows]
-        with progress_stage("Calibrating by cross-validation", "folds") as progress:
-            logits, familiarity = crossfit(features, labels, folds, bare.blocks, stage, progress)
-        return calibrate(logits, labels.numpy(), familiarity, by="cross-validation")
+
+        def calibrated() -> Calibration | None:
+            with progress_stage("Calibrating by cross-validation", "folds") as progress:
+                logits, familiarity = crossfit(features, labels, folds, bare.blocks, stage, progress)
+            return calibrate(logits, labels.numpy(), familiarity, by="cross-validation")
+
+        return from_first(self.accelerator, calibrated)
+
+
+def _require_finite(stage: Stage, finite: bool) -> None:
+    """Raise TrainingError unless all scores of the network after a stage are finite."""
+    if not finite:
+        raise TrainingError(
+            f"The network has infinite or NaN scores after stage {stage.name}. Start a new training in "
+            f"another --out folder, with a lower learning_rate or with clip=1 in the last gradient-descent stage."
+        )

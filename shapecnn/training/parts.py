@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.stages import GradientStage, RbmStage, Stage
 from shapecnn.training.activations import Activations
+from shapecnn.training.processes import add_up
 from shapecnn.workers.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -90,6 +92,8 @@ def outputs(
 ) -> tuple[Tensor, Tensor]:
     """Compute the logits and features of B shapes from stored activations, without augmentation.
 
+    Several processes compute a share each; all get the whole result.
+
     Args:
         network: The network, which is switched to evaluation mode.
         activations: Stored outputs of the parts before part ``start``.
@@ -103,16 +107,49 @@ def outputs(
     Returns:
         Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature.
     """
+    classes = network.classifier.out_features if network.classifier is not None else 0
+    logits, features = torch.zeros((len(rows), classes)), torch.zeros((len(rows), network.feature_size))
+    for places, some_logits, some_features in own_outputs(
+        network, activations, rows, accelerator, start, turns, progress
+    ):
+        logits[places], features[places] = some_logits, some_features
+    return add_up(accelerator, logits), add_up(accelerator, features)
+
+
+def own_outputs(
+    network: ShapeNetwork,
+    activations: Activations,
+    rows: NDArray[np.int64],
+    accelerator: Accelerator,
+    start: int,
+    turns: int = 1,
+    progress: Progress = no_progress,
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Compute, batch by batch, the logits and features of the shapes that are this process's share of B shapes.
+
+    Args:
+        network: As in :func:`outputs`, like the other arguments.
+        activations: Stored outputs of the parts before part ``start``.
+        rows: (B,) int64, indices of the B shapes in the activations.
+        accelerator: Accelerate object with device, precision and processes.
+        start: Number of the first network part to compute.
+        turns: Number of rotations of a grid to average over.
+        progress: Callback that receives the number of finished shapes and B.
+
+    Yields:
+        Of each batch the places of its shapes in ``rows``, and their logits and features.
+    """
     network.eval()
-    parts, done = [], 0
-    with torch.inference_mode(), accelerator.autocast():
-        for chunk in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-            inputs = activations.batch(chunk)
+    processes = accelerator.num_processes
+    batches, done = range(0, len(rows), _BATCH)[accelerator.process_index :: processes], 0
+    for first in batches:
+        places = slice(first, min(first + _BATCH, len(rows)))
+        with torch.inference_mode(), accelerator.autocast():
+            inputs = activations.batch(rows[places])
             if turns > 1 and inputs.shape[1] == 1 and start == 0:
                 inputs = torch.cat([inputs.rot90(4 // turns * turn, (2, 3)) for turn in range(turns)], dim=1)
             logits, features = network(inputs.to(accelerator.device), start)
-            parts.append((logits.float().cpu(), features.float().cpu()))
-            done += len(chunk)
-            progress(done, len(rows))
-    logits, features = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-    return logits, features
+            found = places, logits.float().cpu(), features.float().cpu()
+        yield found
+        done += places.stop - places.start
+        progress(min(done * processes, len(rows)), len(rows))

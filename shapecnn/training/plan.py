@@ -17,6 +17,7 @@ from shapecnn.settings.config_files import read_config
 from shapecnn.settings.experiment import Experiment, changed, load_experiment
 from shapecnn.settings.yaml_reader import read_yaml
 from shapecnn.storage.kinds import explain_kind, kind_of
+from shapecnn.storage.objects.url import Url, as_path
 from shapecnn.storage.publishing import published
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import RESUME, RESUME_REMEDY
@@ -65,7 +66,7 @@ class Plan:
         """
         try:
             subset = Subset.parse(stored["subset"]) if stored["subset"] else None
-            data = _from_here(Path(stored["data"]))
+            data = _from_here(as_path(stored["data"]))
             return cls(Experiment.from_options(**stored["config"]), data, subset, stored["written"])
         except (KeyError, TypeError):
             raise ValueError("the stored plan of the training lacks the config or the data folder") from None
@@ -158,7 +159,7 @@ def plan_to_resume(
         raise other_training(out, describe_differences(plan.experiment, experiment))
     if subset not in (None, plan.subset):
         raise other_training(out, f"--subset was {plan.subset or 'all'} and is now {subset}")
-    if data is None and not plan.data.is_dir() and not is_finished(out):
+    if data is None and not (isinstance(plan.data, Url) or plan.data.is_dir()) and not is_finished(out):
         raise UsageError(
             f"The data of the training in {out} is no longer at {plan.data}. Give the new folder of the data: "
             f"{resume_command(out)} --data DIR"
@@ -239,7 +240,7 @@ def _finished_plan(out: Path) -> Plan:
         stored = stored if isinstance(stored, dict) else {}
         subset = stored.get("subset")
         return Plan(
-            experiment, Path(str(stored.get("folder"))), Subset.parse(str(subset)) if subset else None,
+            experiment, as_path(str(stored.get("folder"))), Subset.parse(str(subset)) if subset else None,
             stored.get("written"),
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.stages import RbmStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.boltzmann import Rbm, RbmDescent
+from shapecnn.training.processes import Share, add_up
 from shapecnn.workers.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -226,12 +227,14 @@ class _Learner:
         self.stage, self.layer, self.source, self.train = stage, layer, source, train
         self.accelerator, self.seed = accelerator, seed
         batches = source.split(train)
-        total = source.visible(batches[0]).sum(dim=0)
-        for batch in batches[1:]:
+        own = batches[accelerator.process_index :: accelerator.num_processes]
+        total = source.visible(own[0] if own else train[:0]).sum(dim=0)
+        for batch in own[1:]:
             total += source.visible(batch).sum(dim=0)
-        mean = (total + 1) / (len(train) + 2)  # as if there were one more example of 0, and one of 1
+        total = add_up(accelerator, total) + 1  # as if there were one more example of 0, and one of 1
+        mean = total / (len(train) + 2)
         self.rbm = Rbm(layer.module, total.shape)
-        self._descent = RbmDescent(self.rbm, stage, accelerator)
+        self._descent = RbmDescent(self.rbm, stage)
         self._descent.initialize(mean, _generator([*seed, 0], torch.device("cpu")))
 
     def train_epoch(self, number: int) -> Iterator[int]:
@@ -241,12 +244,11 @@ class _Learner:
             TrainingError: A weight became infinite or NaN.
         """
         seed = [*self.seed, number + 1]
-        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
-        generator = _generator([*seed, rank], self.accelerator.device)
+        generator = _generator([*seed, 0], self.accelerator.device)
         order = np.random.default_rng(seed).permutation(self.train)
         for step, batch in enumerate(self.source.split(order), start=1):
-            share = batch[rank::processes] if len(batch) >= processes else batch
-            self._descent.step(self.source.visible(share), generator)
+            share = Share(self.accelerator, len(batch))
+            self._descent.step(self.source.visible(batch[share.own]), generator, share)
             yield step
         rbm = self.rbm
         if not all(tensor.isfinite().all() for tensor in (rbm.layer.weight, rbm.hidden_bias, rbm.visible_bias)):

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from shapecnn.models.run import METRICS
-from shapecnn.networks.discriminant import analyse
+from shapecnn.networks.discriminant import fit
 from shapecnn.networks.network import ShapeNetwork, memory_layout
 from shapecnn.settings.stages import GradientStage, LdaStage, LogisticStage, RbmStage
 from shapecnn.storage.unfinished import RESUME, write_recorded
@@ -25,6 +25,7 @@ from shapecnn.training.logistic import fit_logistic
 from shapecnn.training.losses import guessing_loss
 from shapecnn.training.measurement import Measurement
 from shapecnn.training.pretraining import pretrain
+from shapecnn.training.processes import from_first
 from shapecnn.training.publication import publish_run
 from shapecnn.training.records import Record, count_epochs, make_record, metrics_bytes
 from shapecnn.training.result import Figures, TrainingResult, stored_figures
@@ -177,11 +178,9 @@ class Session:
         """Run an LDA stage: fit discriminant space and classifier to the features of the training shapes."""
         if stage.profile:
             self.network.shorten()
-        rows = self.data.train_rows
-        _, features = self.measurement.outputs(stage, activations, rows, vote=True)
+        moments = self.measurement.moments(stage, activations)
         with progress_stage(f"Training stage {stage.name}"):
-            labels = self.data.labels[rows]
-            space, directions = analyse(features, labels, self.network.blocks, shrinkage=stage.shrinkage)
+            space, directions = from_first(self.accelerator, lambda: fit(moments, shrinkage=stage.shrinkage))
         self.network.discriminate(space, stage.scale * directions)
 
     def _pretrain(self, stage: RbmStage, activations: Activations, state: State) -> None:
@@ -201,13 +200,14 @@ class Session:
         """Run a logistic-regression stage: fit the classifier to the features of the training shapes."""
         rows = self.data.train_rows
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
+        labels, classes = self.data.labels[rows], len(self.data.division.classes)
         with progress_stage(f"Training stage {stage.name}"):
-            fit = fit_logistic(features, self.data.labels[rows], len(self.data.division.classes), stage)
-        self.network.classify(fit.weight, fit.bias)
+            fitted = from_first(self.accelerator, lambda: fit_logistic(features, labels, classes, stage))
+        self.network.classify(fitted.weight, fitted.bias)
         figures = self.measurement.validate(stage, activations)
-        values = {"objective": fit.objective, "iterations": fit.iterations, "converged": fit.converged}
+        values = {"objective": fitted.objective, "iterations": fitted.iterations, "converged": fitted.converged}
         state.records.append(make_record(stage.name, figures, **values))
-        self.say(f"{stage.name}: {fit.message} Objective {fit.objective:.4f}{describe_figures(figures)}")
+        self.say(f"{stage.name}: {fitted.message} Objective {fitted.objective:.4f}{describe_figures(figures)}")
 
     def _finish(self, state: State, origin: dict[str, Any], start: float) -> TrainingResult:
         """Compute gallery, calibration and validation results of the trained network, and publish the run."""
@@ -215,7 +215,7 @@ class Session:
         activations = self.activations.open(stage)
         gallery = calibration = None
         with progress_stage("Measuring the trained network"):
-            if self.accelerator.is_main_process and self.data.scale is None:
+            if self.data.scale is None:
                 gallery = self.measurement.gallery(stage, activations)
                 calibration = self.measurement.calibration(stage, activations, gallery)
             temperature = calibration.temperature if calibration else 1.0

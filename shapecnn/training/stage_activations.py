@@ -13,6 +13,7 @@ from shapecnn.storage.unfinished import RESUME
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.data import TrainingData
 from shapecnn.training.parts import activation_stage, start_part
+from shapecnn.training.processes import from_first
 from shapecnn.workers.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ class StageActivations:
         start = start_part(self.network, self.data.experiment, stage)
         source = activation_stage(self.data.experiment, stage)
         flip = source is not None and source.augment.flip and start > 0
-        path = self._path(start, flip)
+        # Weights of processes on unlike machines may differ in the last bit, and so their hash.
+        path = from_first(accelerator, lambda: self._path(start, flip))
         task = "Computing features" if start else "Reading"
-        with accelerator.main_process_first(), self.bar(task, "shapes") as progress:
+        with self.bar(task, "shapes") as progress:
             if path not in self._cache:
                 self._cache[path] = open_activations(
                     path,
@@ -65,6 +67,7 @@ class StageActivations:
                     network_input if start else replace(network_input, turns=1),
                     encoder(self.network, start, accelerator) if start else None,
                     flip,
+                    accelerator,
                     progress,
                 )
             return self._cache[path]

@@ -18,7 +18,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from shapecnn.errors import (
@@ -28,6 +27,7 @@ from shapecnn.errors import (
     ProcessError,
     ShapecnnError,
     UsageError,
+    counted,
     quoted,
     reason,
     visible,
@@ -43,6 +43,7 @@ _AHEAD = 2  # tasks that are submitted beyond those that can run, so that no nod
 _GLANCE = 0.05  # seconds between two looks at the tasks
 _BEAT = 1.0  # seconds between two looks at the cluster
 _PATIENCE = 60.0  # seconds without any node on which a task could run
+_LONGEST = 300  # characters of a message of Ray that are shown
 _REACH = 5.0  # seconds to open a connection
 _ADDRESS = re.compile(r"ray(?:://(?P<host>[^\s/:@\[\]]+|\[[0-9a-fA-F:.]+\]):(?P<port>[0-9]{1,5}))?")
 
@@ -108,7 +109,7 @@ def connected(address: str) -> Iterator[Cluster]:
             has started on this machine; ``ray://HOST:PORT`` for another.
 
     Yields:
-        The cluster. When the block ends, tasks that still run are killed.
+        The cluster. When the block ends, tasks that still run are killed, if the connection is not the program's own.
 
     Raises:
         UsageError: ``address`` has another form.
@@ -116,7 +117,6 @@ def connected(address: str) -> Iterator[Cluster]:
         ClusterError: The cluster cannot be reached.
     """
     place = require_address(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     try:
         import ray
     except ImportError as error:
@@ -156,7 +156,7 @@ def _connect(ray: Any, address: str) -> None:
     for last in (address == "auto", True):  # the first connection through ray:// fails at times, and the next does not
         try:
             # Ray lets the processes of tasks import from the driver's current folder, which may hold anything.
-            with contextlib.chdir(Path(__file__).parents[2]):
+            with contextlib.chdir(os.path.abspath(os.sep)):
                 ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
             ray._private.worker._worker_logs_enabled = False  # else Ray prints the loss of a node on stdout
             return
@@ -164,25 +164,27 @@ def _connect(ray: Any, address: str) -> None:
             if last:
                 raise _unreachable(address, error) from None
         except (RuntimeError, OSError, ValueError) as error:  # such as another version of Ray or of Python
-            raise ClusterError(f"The Ray cluster cannot be used: {_last_line(error)}.") from None
+            raise ClusterError(f"The Ray cluster cannot be used: {_joined(error)}.") from None
         finally:
-            if main:
+            if main and former is not None:  # None: not set from Python
                 signal.signal(signal.SIGTERM, former)
         ray.shutdown()
 
 
 def _unreachable(address: str, error: Exception) -> ClusterError:
     if address != "auto":
-        return ClusterError(f"The Ray cluster at {address} cannot be reached: {_last_line(error)}.")
+        return ClusterError(f"The Ray cluster at {address} cannot be reached: {_joined(error)}.")
     return ClusterError(
         "No Ray cluster runs on this machine: start one with `ray start --head`, or name one with "
         "--cluster ray://HOST:PORT."
     )
 
 
-def _last_line(error: Exception) -> str:
-    """Shorten a message of Ray, which may be the traceback of another process."""
-    return visible(str(error).rstrip(" .\n").rpartition("\n")[2].strip()[-200:])
+def _joined(error: Exception) -> str:
+    """Put a message of Ray on one line; of the traceback of another process, only the last line."""
+    text = str(error).strip(" .\n")
+    text = text.rpartition("\n")[2] if "Traceback (most recent call last)" in text else text
+    return visible(" ".join(text.split())[:_LONGEST])
 
 
 class Cluster:
@@ -192,9 +194,13 @@ class Cluster:
         self._ray = ray
 
     def nodes(self) -> list[Node]:
-        """Return the nodes that can run tasks now."""
+        """Return the nodes that can run tasks now.
+
+        Raises:
+            ClusterError: The connection to the cluster is lost.
+        """
         nodes = []
-        for node in self._ray.nodes():
+        for node in self._ask(self._ray.nodes):
             resources = node["Resources"]
             if node["Alive"] and resources.get("CPU", 0) >= 1:
                 cores, gpus = int(resources["CPU"]), int(resources.get("GPU", 0))
@@ -210,28 +216,30 @@ class Cluster:
         """
         return sum(node.slots(cores, gpus) for node in self.nodes())
 
-    def on_each_node(self, function: Callable[[Task], None], task: Task) -> None:
-        """Call a function once on each node, and wait for all calls; a node that is lost meanwhile is passed over.
+    def on_each_node(self, function: Callable[[Task], None], task: Task, nodes: Iterable[Node]) -> None:
+        """Call a function once on each of some nodes, and wait for all; a node that is lost meanwhile is passed over.
 
         Args:
             function: A function of this package, importable by name. It raises a ShapecnnError if a node cannot be
                 used.
             task: Argument of the calls. It must be picklable.
+            nodes: The nodes.
 
         Raises:
             ShapecnnError: What a call raised, with the name of the node.
+            ClusterError: The connection to the cluster is lost.
         """
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        calls = {}
-        for node in self.nodes():
+        calls = []
+        for node in nodes:
             there = NodeAffinitySchedulingStrategy(node.id, soft=False)
             options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": there}
-            calls[self._ray.remote(_attempt).options(**options).remote(function, task)] = node
-        for call, node in calls.items():
+            calls.append(self._ask(self._ray.remote(_attempt).options(**options).remote, function, task))
+        for call in calls:
             _, error = self._outcome(call)
             if error is not None and not isinstance(error, ClusterError):
-                raise type(error)(f"Node {node.name}: {error}")
+                raise error
 
     def run(
         self,
@@ -259,9 +267,10 @@ class Cluster:
             A pair for each task: the task, and its result, or the error if it was lost too often.
 
         Raises:
-            ShapecnnError: A call raised an error that would affect all tasks, such as a missing library.
+            ShapecnnError: A call raised an error that would affect all tasks, such as a missing library. The message
+                begins with the name of the node.
             OSError: A call raised an operating system error, such as a full disk.
-            ClusterError: There has been no node for the tasks for a minute.
+            ClusterError: There has been no node for the tasks for a minute, or the connection to the cluster is lost.
         """
         call = self._ray.remote(_attempt).options(num_cpus=cores, num_gpus=gpus, max_retries=0)
         source, again = iter(tasks), deque[tuple[Task, int]]()
@@ -280,11 +289,11 @@ class Cluster:
                     following = again.popleft() if again else next(((task, 1) for task in source), None)
                     if following is None:
                         break
-                    running[call.remote(function, following[0])] = following
+                    running[self._ask(call.remote, function, following[0])] = following
                 if not running:
                     return
                 # Python's own sleep: inside of Ray's, each signal would become Ctrl-C.
-                finished, _ = self._ray.wait([*running], num_returns=len(running), timeout=0)
+                finished, _ = self._ask(self._ray.wait, [*running], num_returns=len(running), timeout=0)
                 if not finished:
                     time.sleep(_GLANCE)
                 for each in finished:
@@ -299,8 +308,20 @@ class Cluster:
                     else:
                         yield task, ClusterError(str(error))
         finally:
-            for each in running:
-                self._ray.cancel(each, force=True)
+            with contextlib.suppress(*self._losses()):  # the first error is the one to tell
+                for each in running:
+                    self._ray.cancel(each, force=True)
+
+    def _losses(self) -> tuple[type[Exception], ...]:
+        """Return the errors that Ray raises when the head node is lost."""
+        return ConnectionError, self._ray.exceptions.RayError
+
+    def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Call a function of Ray; raise ClusterError if the connection is lost."""
+        try:
+            return call(*arguments, **options)
+        except self._losses():
+            raise _lost() from None
 
     def _outcome(self, call: Any) -> tuple[Any, Exception | None]:
         """Wait for a call; return its result or its error, a ClusterError if its process or its node was lost."""
@@ -319,6 +340,8 @@ class Cluster:
             )
         except exceptions.RayError:
             return None, ClusterError("its process died, or its node was lost")
+        except ConnectionError:
+            raise _lost() from None
         return result, error
 
 
@@ -326,9 +349,23 @@ def _attempt(function: Callable[[Task], Result], task: Task) -> tuple[Result | N
     """Call a function on a node, and return its result or its error: Ray would wrap an error that is raised."""
     try:
         return function(task), None
-    except (ShapecnnError, OSError) as error:
+    except ShapecnnError as error:
+        if not isinstance(error, ClusterError | BusyError):
+            error.args = (f"Node {socket.gethostname()}: {error}", *error.args[1:])
+        return None, error
+    except OSError as error:
+        if error.strerror:
+            error.strerror += f" on node {socket.gethostname()}"
+            error.args = (error.errno, error.strerror)  # what is pickled
         return None, error
 
 
+def _lost() -> ClusterError:
+    return ClusterError(
+        "The connection to the Ray cluster was lost. Finished work is kept; when the cluster runs, run the same "
+        "command again to continue."
+    )
+
+
 def _resources(cores: int, gpus: int) -> str:
-    return f"{cores} cores" + (f" and {gpus} GPU" if gpus else "")
+    return counted(cores, "core") + (f" and {counted(gpus, 'GPU')}" if gpus else "")

@@ -73,8 +73,12 @@ def as_workers(workers: Workers | int) -> Workers:
 
 
 def available_cores() -> int:
-    """Return the number of processor cores on which this process may run."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of processor cores on which this process may run.
+
+    The processes of a training that torchrun has started on this machine share the cores equally.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def run(

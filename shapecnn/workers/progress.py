@@ -29,9 +29,14 @@ def no_bar(_task: str, _unit: str) -> AbstractContextManager[Progress]:
     return nullcontext(no_progress)
 
 
+def process_count() -> int:
+    """Return the number of processes that torchrun or accelerate launch has started together; 1 without them."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+
+
 def is_first_process() -> bool:
     """Return whether this process shows messages and results; of the processes that torchrun starts, the first does."""
-    return os.environ.get("RANK", "0") == "0"
+    return process_count() == 1 or os.environ.get("RANK") == "0"
 
 
 _listener: ProgressBar = no_bar

@@ -211,7 +211,7 @@ def test_neighbours_do_not_depend_on_the_rounding_of_another_machine() -> None:
     expected = np.sort(np.argsort(-exact.round(14), axis=1, kind="stable")[:, :5], axis=1)
     for _ in range(5):
         cosines = (exact + random.uniform(-3e-7, 3e-7, exact.shape)).astype(np.float32)
-        assert (space._nearest(cosines, rows, known, 5) == expected).all()
+        assert (space._most_similar(cosines, rows, known, 5) == expected).all()
 
 
 def test_memory_does_not_grow_with_the_square_of_the_collection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,9 @@ def republish(folder: Path, index: Index) -> None:
     claim(folder / ".partial")
     stored, engine = updating._stored_rows(index, folder / ".partial", views=False)
     plan, rows = IndexPlan(index.record.open(folder), index.record), [stored[shape.id] for shape in index.shapes]
-    updating.publish_index(folder, plan.record, plan.labels, engine, index.shapes, [], rows, index.placed)
+    updating.publish_index(
+        folder, updating.Draft(plan.record, plan.labels, engine, index.shapes, [], rows), index.placed
+    )
 
 
 def without_views(folder: Path) -> None:
@@ -181,13 +183,13 @@ def test_places_in_the_space_of_the_collection_are_made_once(
 
     monkeypatch.setattr(AdaptedSpace, "_moved", count)
     compared: list[int] = []
-    distinct = space._distinct
+    originals = space._originals
 
-    def compare(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def compare(rows: NDArray[np.float32]) -> NDArray[np.int64]:
         compared.append(len(rows))
-        return distinct(rows)
+        return originals(rows)
 
-    monkeypatch.setattr(space, "_distinct", compare)
+    monkeypatch.setattr(space, "_originals", compare)
     update(solids, folder)
     model = UntrainedModel.of()
     Searcher(read_index(folder), model, device="cpu").query([str(solids / "box/cube.off")], 3, up="z")
@@ -202,6 +204,41 @@ def test_an_unchanged_collection_is_not_computed_again(solids: Path, folder: Pat
     assert counts(update(solids, folder)) == (0, 0, 9, 0, 0, 9)
     assert computed == []
     assert contents(folder) == before
+
+
+def test_unchanged_files_are_not_read_again_unless_asked_for(
+    collection: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating, "now", lambda: time.time_ns() + 10**11)  # as if the files were old
+    update(collection, folder)
+    written = {name: (folder / name).stat().st_mtime_ns for name in contents(folder)}
+    read: list[list[str]] = []
+    tasks = features._tasks
+
+    def count(shapes: list[Any], plan: IndexPlan) -> Iterator[Any]:
+        read.append([shape.id for shape in shapes])
+        return tasks(shapes, plan)
+
+    monkeypatch.setattr(features, "_tasks", count)
+    assert counts(update(collection, folder)) == (0, 0, 9, 0, 0, 9)
+    assert {name: (folder / name).stat().st_mtime_ns for name in contents(folder)} == written  # nothing is written
+    write_box(collection / "box" / "cube.off")
+    assert counts(update(collection, folder)) == (0, 1, 8, 0, 0, 9)
+    plan = IndexPlan.of(UntrainedModel.of())
+    bring_up_to_date(collection, folder, plan, check=True, device="cpu", workers=Workers(1))
+    assert read == [[], ["box/cube.off"], IDS]
+
+
+def test_other_labels_leave_the_features_in_place(solids: Path, folder: Path) -> None:
+    before, features_before = read_index(folder), (folder / FEATURES).stat()
+    changes = bring_up_to_date(
+        solids, folder, replace(IndexPlan.of(UntrainedModel.of()), labels="none"), device="cpu", workers=Workers(1)
+    )
+    assert (changes.unchanged, changes.relabelled) == (9, 9)
+    after = read_index(folder)
+    assert [shape.label for shape in after.shapes] == [None] * 9
+    assert np.array_equal(after.features, before.features)
+    assert (folder / FEATURES).stat().st_ino == features_before.st_ino  # the file was not written again
 
 
 def test_only_what_is_new_or_changed_is_computed(collection: Path, folder: Path, computed: list[str]) -> None:
@@ -447,7 +484,7 @@ def test_a_run_that_moved_is_the_same_run(
 def test_the_unfinished_index_of_another_run_is_refused(solids: Path, views_run: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
 
-        def crash(*_: object) -> None:
+        def crash(*_: object, **__: object) -> None:
             raise _Crash
 
         patch.setattr(updating, "publish_index", crash)
@@ -470,7 +507,7 @@ def test_a_worker_draws_for_a_run_without_torch(
         "import pickle, sys\n"
         "from shapecnn.search import features\n"
         "task = pickle.loads(open(sys.argv[1], 'rb').read())\n"
-        "array = features._draw(frozenset(), task)[1].array\n"
+        "array = features._draw(frozenset(), task)[2].array\n"
         "print(array.shape, array.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
     )
     done = subprocess.run(
@@ -593,7 +630,7 @@ def test_a_run_killed_before_its_last_step_ends_the_same(many: Path, tmp_path: P
     """All is computed and noted, nothing published: the engine is known from the journal."""
     with pytest.MonkeyPatch.context() as patch:
 
-        def crash(*_: object) -> None:
+        def crash(*_: object, **__: object) -> None:
             raise _Crash
 
         patch.setattr(updating, "publish_index", crash)
@@ -657,7 +694,7 @@ def test_a_flipped_bit_anywhere_in_the_header_is_found(folder: Path) -> None:
             read_index(folder)
 
 
-@pytest.mark.parametrize("header", ["[]", "3", '{"schema_version": 2}', "{}"])
+@pytest.mark.parametrize("header", ["[]", "3", '{"schema_version": 3}', "{}"])
 def test_another_version_is_told_so(folder: Path, header: str) -> None:
     (folder / HEADER).write_text(header)
     reseal(folder)

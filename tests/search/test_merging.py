@@ -23,7 +23,7 @@ from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import merging, update
 from shapecnn.search.index import FAILURES, FEATURES, HEADER, read_failures, read_index
 from shapecnn.search.plan import IndexPlan
-from shapecnn.search.publication import publish_index
+from shapecnn.search.publication import Draft, publish_index
 from shapecnn.search.rows import FeatureRow, StoredRow
 from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.storage.checksums import SUMS
@@ -159,7 +159,7 @@ def test_an_index_is_not_reduced_to_a_shard(
     assert contents(whole) == contents(made[0])
 
 
-def _crash(*_: object) -> None:
+def _crash(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -249,7 +249,7 @@ def test_more_parts_than_the_process_may_have_files_open(made: tuple[Path, list[
         stored = [StoredRow(held.shapes[i].sha256, partial(FeatureRow, held.features[i], None)) for i in rows]
         claim(folder / WORK)
         few = [held.shapes[i] for i in rows]
-        publish_index(folder, held.record, held.labels, held.engine, few, [], stored, None, part)
+        publish_index(folder, Draft(held.record, held.labels, held.engine, few, [], stored, part=part), None)
         discard(folder / WORK)
         parts.append(folder)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -3,17 +3,50 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shapecnn.errors import StoredDataError
-from shapecnn.storage.reading import json_bytes, map_stored, open_stored, read_json, read_stored, sha256, sha256_of
+from shapecnn.storage import reading
+from shapecnn.storage.reading import (
+    json_bytes,
+    map_stored,
+    open_stored,
+    read_json,
+    read_stored,
+    release,
+    sha256,
+    sha256_of,
+)
 
 
 def test_sha256_is_the_known_one() -> None:
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_mapped_file_is_hashed_as_its_bytes_are_and_takes_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_CHUNK", 1 << 20)
+    data = os.urandom((32 << 20) + 5)
+    (tmp_path / "file").write_bytes(data)
+    content = map_stored(tmp_path / "file")
+    before = resident()
+    assert sha256(content) == sha256(data)
+    assert resident() - before < 16 << 20
+    assert content[:] == data
+    assert resident() - before > 16 << 20
+    release(content)
+    assert resident() - before < 16 << 20
+    assert content[-5:] == data[-5:]
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_json_is_readable_and_the_same_for_the_same_value(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -21,6 +22,15 @@ from shapecnn.storage.tables import read_table, table_bytes
 @dataclass(frozen=True)
 class Row:
     name: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    id: str
+    label: str | None
+    split: str | None
+    sha256: str
+    path: str
 
 
 CRASHED = "pyarrow crashed while parsing the table"
@@ -62,6 +72,17 @@ def test_this_process_loads_no_pyarrow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[Row(name='a'), Row(name='b')] False\n", "")
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize("count", [1_000, 5_000, 20_000])
+def test_a_table_is_read_within_the_limit_of_memory_whatever_its_size(count: int) -> None:
+    """The allocator that pyarrow prefers reserves 1 GiB when it first needs more than some megabytes."""
+    rows = [
+        Shape(f"class{number % 50}/{number:06}.off", f"class{number % 50}", None, digest, f"/meshes/{number:06}.off")
+        for number, digest in enumerate(hashlib.sha256(str(i).encode()).hexdigest() for i in range(count))
+    ]
+    assert read_table(Shape, table_bytes(Shape, rows)) == rows
 
 
 def test_a_table_that_crashes_pyarrow_is_refused_and_the_next_one_read(capfd: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
 from shapecnn.training.activations import Activations, Encode, encoder, open_activations
 from shapecnn.training.augmentation import Change
+from shapecnn.workers.progress import no_progress
 from tests.training.data import MVCNN
 
 
@@ -42,12 +43,12 @@ def network() -> ShapeNetwork:
 
 
 @pytest.fixture
-def opened(artefacts: Artefacts, seen: Input, tmp_path: Path) -> Callable[..., Activations]:
+def opened(artefacts: Artefacts, seen: Input, accelerator: Accelerator, tmp_path: Path) -> Callable[..., Activations]:
     """``opened(encode, flip)``: of all shapes."""
 
     def compute(encode: Encode | None = None, flip: bool = False) -> Activations:
         path = tmp_path / "resume" / "a.npy"
-        return open_activations(path, artefacts, artefacts.entries, seen, encode, flip, lambda _done, _total: None)
+        return open_activations(path, artefacts, artefacts.entries, seen, encode, flip, accelerator, no_progress)
 
     return compute
 
@@ -195,7 +196,7 @@ def test_room_that_an_interrupted_sitting_took_counts_as_free(
 
 
 def test_only_a_few_shapes_are_decoded_ahead(
-    artefacts: Artefacts, seen: Input, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    artefacts: Artefacts, seen: Input, accelerator: Accelerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = 0
     original = Input.read
@@ -214,7 +215,7 @@ def test_only_a_few_shapes_are_decoded_ahead(
             yield array.mean(axis=(1, 2), dtype=np.float32)
 
     many = artefacts.entries * 5
-    open_activations(tmp_path / "a.npy", artefacts, many, seen, encode, False, lambda _done, _total: None)
+    open_activations(tmp_path / "a.npy", artefacts, many, seen, encode, False, accelerator, no_progress)
     assert (len(ahead), read) == (105, 105)
     assert max(ahead) <= 10
 

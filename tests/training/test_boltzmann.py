@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -329,12 +328,12 @@ def stage(**values: float) -> RbmStage:
 
 
 @pytest.mark.parametrize("name", ["dense", "stride 2", "stride 2, uncovered border"])
-def test_steps_are_those_of_momentum_and_weight_decay_with_centred_inputs(name: str, accelerator: Accelerator) -> None:
+def test_steps_are_those_of_momentum_and_weight_decay_with_centred_inputs(name: str) -> None:
     """The reference subtracts the mean from the inputs: h = sigmoid(W (v − mean) + a), with a = b + W mean."""
     rbm, same = (dense() if name == "dense" else convolutional(name) for _ in range(2))
     shape = rbm.visible_bias.shape
     values = {"learning_rate": 0.2, "momentum": 0.7, "weight_decay": 0.03, "steps": 2, "sparsity": 0.2}
-    descent = RbmDescent(rbm, stage(**values), accelerator)
+    descent = RbmDescent(rbm, stage(**values))
     average = fractions(*shape, seed=9)
     descent.initialize(average, generator(5))
     channels = average if name == "dense" else average.mean(dim=(1, 2, 3))
@@ -365,20 +364,20 @@ def test_steps_are_those_of_momentum_and_weight_decay_with_centred_inputs(name: 
         torch.testing.assert_close(rbm.visible_bias, visible_bias)
 
 
-def test_at_first_an_rbm_models_the_mean_of_the_data(accelerator: Accelerator) -> None:
+def test_at_first_an_rbm_models_the_mean_of_the_data() -> None:
     rbm, mean = dense(2000, 5), fractions(2000)
-    RbmDescent(rbm, stage(), accelerator).initialize(mean, generator())
+    RbmDescent(rbm, stage()).initialize(mean, generator())
     assert rbm.layer.weight.std() == pytest.approx(0.01, rel=0.05)
     torch.testing.assert_close(rbm.hidden(mean[None]), torch.full((1, 5), 0.5, dtype=torch.float64))
     torch.testing.assert_close(rbm.visible(bits(1, 5))[0], mean, atol=0.02, rtol=0)
 
 
-def test_units_with_many_inputs_in_common_stay_alive(accelerator: Accelerator) -> None:
+def test_units_with_many_inputs_in_common_stay_alive() -> None:
     """Two kinds of examples differ in a tenth of 3000 inputs."""
     data = (fractions(3000) < 0.7).double().repeat(40, 1)
     data[::2, :300] = 1 - data[::2, :300]
     rbm = dense(3000, 10)
-    descent = RbmDescent(rbm, stage(learning_rate=0.03, momentum=0.9), accelerator)
+    descent = RbmDescent(rbm, stage(learning_rate=0.03, momentum=0.9))
     descent.initialize(data.mean(0) * 0.99 + 0.005, generator())
     for k in range(60):
         descent.step(data, generator(k))
@@ -389,11 +388,11 @@ def test_units_with_many_inputs_in_common_stay_alive(accelerator: Accelerator) -
 
 
 @pytest.mark.parametrize("target", [0.1, 0.8])
-def test_sparsity_moves_the_mean_activation_to_its_target(target: float, accelerator: Accelerator) -> None:
+def test_sparsity_moves_the_mean_activation_to_its_target(target: float) -> None:
     data, activations = bars(), []
     for values in ({}, {"sparsity": target}):
         rbm = dense(16, 12)
-        descent = RbmDescent(rbm, stage(**values), accelerator)
+        descent = RbmDescent(rbm, stage(**values))
         descent.initialize(data.mean(0), generator())
         for k in range(300):
             descent.step(data, generator(k))

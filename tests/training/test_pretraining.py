@@ -134,7 +134,7 @@ def test_shapes_become_more_probable_than_noise(grids: Activations, accelerator:
     noise[box] = shapes[box].flatten(1)[:, order].reshape(shapes[box].shape)
     with torch.no_grad():
         rbm = Rbm(nn.Conv3d(1, 8, 5, 3), shapes.shape[1:])
-        descent = RbmDescent(rbm, settings(), accelerator)
+        descent = RbmDescent(rbm, settings())
         descent.initialize((shapes[TRAIN].mean(0) + 0.02) / 1.04, torch.Generator().manual_seed(0))
         before = rbm.free_energy(noise[VAL]).mean() - rbm.free_energy(shapes[VAL]).mean()
         for k in range(60):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shapecnn.errors import BusyError, ClusterError, ProcessError, UsageError
-from shapecnn.workers.cluster import ATTEMPTS, Cluster, Node, connected, require_address
+from shapecnn.workers.cluster import ATTEMPTS, Cluster, Node, _joined, connected, require_address
 from tests.clusters import ray_cluster
 
 
@@ -27,6 +27,22 @@ def test_addresses() -> None:
 def test_slots() -> None:
     node = Node("id", "name", cores=8, gpus=2)
     assert [node.slots(3, 0), node.slots(9, 0), node.slots(1, 1), node.slots(8, 1)] == [2, 0, 2, 1]
+
+
+def test_a_message_of_ray_is_one_line() -> None:
+    other = RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.1\n    Python: 3.9.1\n.")
+    assert _joined(other) == "Version mismatch: The cluster was started with: Ray: 2.1 Python: 3.9.1"
+    trace = RuntimeError("Traceback (most recent call last):\n  File 'x'\nValueError: it is wrong.\n")
+    assert _joined(trace) == "ValueError: it is wrong"
+
+
+def test_a_lost_connection_is_one_sentence() -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'shapecnn[ray]'")
+    unconnected = Cluster(ray)
+    with pytest.raises(ClusterError, match=r"^The connection to the Ray cluster was lost. Finished work is kept; "):
+        unconnected.nodes()
+    with pytest.raises(ClusterError, match=r"^The connection to the Ray cluster was lost. "):
+        [*unconnected.run(live_dangerously, [("fine", Path())], cores=1, beat=lambda: None)]
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +91,8 @@ def test_a_lost_task_is_begun_again_up_to_a_limit(cluster: Cluster, tmp_path: Pa
 @pytest.mark.parametrize(
     ("what", "kind", "message"),
     [
-        ("usage", UsageError, "^a wrong option$"),
-        ("disk", OSError, "No space left on device: 'place'$"),
+        ("usage", UsageError, "^Node .+: a wrong option$"),
+        ("disk", OSError, "No space left on device on node .+: 'place'$"),
         ("bug", ProcessError, "unexpected error occurred in a task .AssertionError: a bug.: use the same environment"),
     ],
 )
@@ -112,7 +128,10 @@ def look(task: tuple[Path, str]) -> None:
 
 
 def test_each_node_is_asked(cluster: Cluster, tmp_path: Path) -> None:
-    cluster.on_each_node(look, (tmp_path, ""))
+    nodes = cluster.nodes()
+    cluster.on_each_node(look, (tmp_path, ""), nodes[:1])
+    assert len([*tmp_path.iterdir()]) == 1
+    cluster.on_each_node(look, (tmp_path, ""), nodes[1:])
     assert len([*tmp_path.iterdir()]) == 2
     with pytest.raises(UsageError, match=r"^Node .+: something is missing$"):
-        cluster.on_each_node(look, (tmp_path, "something is missing"))
+        cluster.on_each_node(look, (tmp_path, "something is missing"), nodes)

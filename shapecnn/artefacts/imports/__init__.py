@@ -25,10 +25,12 @@ from shapecnn.artefacts.imports.layouts import find_layout
 from shapecnn.artefacts.imports.pictures import open_views_by_name, open_views_by_shape
 from shapecnn.artefacts.maker import Maker
 from shapecnn.artefacts.manifest import Entry
+from shapecnn.artefacts.reading import shard_names
 from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
+from shapecnn.storage.outputs import Objects, written
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -52,12 +54,13 @@ def import_artefacts(
     workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
+    objects: Objects | None = None,
 ) -> Summary:
     """Convert pictures or voxel grids made by other programs to artefacts.
 
     Args:
         source: A folder, a zip or a file, depending on the layout.
-        out: The artefact folder, outside ``source``.
+        out: The artefact folder, outside ``source``; or its URL.
         layout: A key of :data:`LAYOUTS`; None to detect the layout.
         command: Shell command that makes ``out``; error messages quote it.
         labels: Source of the labels and splits of binvox files. The other layouts define label and split themselves.
@@ -65,6 +68,7 @@ def import_artefacts(
         workers: Number, time limit and memory limit of the worker processes.
         progress: Called with the number of finished shapes and the number of all shapes.
         say: Called with the detected layout, in one sentence.
+        objects: How the artefacts are stored at a URL; see :func:`shapecnn.storage.outputs.written`.
 
     Returns:
         Numbers of written, skipped and failed shapes, and the error of each failed shape.
@@ -88,7 +92,10 @@ def import_artefacts(
             f"--labels {labels} cannot be used: the layout {layout} defines label and split. Leave the option out."
         )
     items, maker = open_binvox(source, labels) if layout == "binvox" else LAYOUTS[layout](source)
-    return make_artefacts(items, out, maker, command=command, overwrite=overwrite, workers=workers, progress=progress)
+    with written(out, overwrite=overwrite, objects=objects, names=shard_names) as place:
+        return make_artefacts(
+            items, place, maker, command=command, overwrite=overwrite, workers=workers, progress=progress
+        )
 
 
 def conflicts(entries: Sequence[Entry]) -> list[list[str]]:

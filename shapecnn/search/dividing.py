@@ -1,0 +1,57 @@
+"""Make the inverted file of an index or keep it up to date, and say how many of the nearest shapes a search finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from shapecnn.meshes.collection import Say
+from shapecnn.search.header import SearchKind
+from shapecnn.search.index import Index, IndexedShape
+from shapecnn.search.index_arrays import Features
+from shapecnn.search.inverted import PROBES, RANKED, InvertedFile, measured_recall
+
+DIVIDED_FROM = 100_000
+"""Number of shapes from which an index has an inverted file, unless the user chooses."""
+
+
+def divides(kind: SearchKind, by_cosine: bool, count: int) -> bool:
+    """Return whether an index has an inverted file.
+
+    Args:
+        kind: How the index is searched: ``auto``, ``exact`` or ``ivf``.
+        by_cosine: Whether shapes are compared by the cosine of their features.
+        count: Number of shapes.
+    """
+    return by_cosine and count >= {"auto": DIVIDED_FROM, "exact": count + 1, "ivf": 1}[kind]
+
+
+def divide_features(
+    features: Features, shapes: Sequence[IndexedShape], old: Index | None, path: Path, say: Say
+) -> tuple[int, str]:
+    """Write the inverted file of an index: that of the old index with the changes, or a new one.
+
+    Args:
+        features: Features of the N > 0 shapes, as the index stores them.
+        shapes: The shapes.
+        old: The index before the update; None for a new one.
+        path: File to write.
+        say: Callback that receives the recall as one line of text.
+
+    Returns:
+        Number of lists, and the SHA-256 of the file.
+    """
+    if old is not None and old.inverted is not None and isinstance(features, type(old.features)):
+        before = {(shape.id, shape.sha256): row for row, shape in enumerate(old.shapes)}
+        origins = [before.get((shape.id, shape.sha256), -1) for shape in shapes]
+        inverted = old.inverted.follow(features, np.array(origins, np.int64))
+    else:
+        inverted = InvertedFile.build(features)
+    lists, recall = len(inverted.lists), measured_recall(inverted, features)
+    say(
+        f"Inverted file of {lists} lists: a search reads {min(PROBES, lists)} of them, compares the best {RANKED} "
+        f"shapes exactly, and finds {recall:.1%} of the 10 most similar shapes."
+    )
+    return lists, inverted.write(path)

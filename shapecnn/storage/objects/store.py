@@ -1,0 +1,270 @@
+"""Read, list and write single objects by obstore: retried with limits, and errors in one sentence.
+
+Credentials and endpoints come from the environment variables that the tools of each provider use, such as
+``AWS_ACCESS_KEY_ID`` and ``AWS_ENDPOINT_URL``, or from the machine's own role in the cloud.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from shapecnn.errors import MissingLibraryError, ObjectStoreError, visible
+from shapecnn.storage.objects.url import Url
+
+BLOCK = 8 << 20  # bytes of one request
+_RETRIES = 4  # of one request, by obstore: after an error of the server, a refusal for being too fast, or a reset
+_TRIES = 3  # of one reading: a response that breaks off is not retried by obstore
+_REQUEST_SECONDS = 60
+_RETRY_SECONDS = 60
+
+T = TypeVar("T")
+
+
+def list_objects(url: Url) -> Iterator[tuple[str, int]]:
+    """List all objects below a URL.
+
+    Args:
+        url: A bucket, or a prefix in it.
+
+    Yields:
+        Path of an object relative to ``url``, and its size in bytes, in no particular order.
+
+    Raises:
+        ObjectStoreError: The store cannot be reached, or refuses.
+    """
+    obstore, store, key = _obstore(), _open(url.bucket, os.getpid()), url.key
+    start = len(key) + 1 if key else 0
+    last: str | None = None
+    attempt = 1
+    while True:
+        try:
+            with _explained(url):
+                for chunk in obstore.list(store, prefix=key or None, offset=last, chunk_size=1000):
+                    for each in chunk:
+                        yield each["path"][start:], each["size"]
+                    last = chunk[-1]["path"]
+                return
+        except ObjectStoreError as error:  # go on after the last full answer
+            if attempt == _TRIES or not error.may_pass:
+                raise
+        _wait(attempt)
+        attempt += 1
+
+
+def read_object(url: Url, most: int | None = None) -> bytes:
+    """Read an object into memory.
+
+    Args:
+        url: URL of the object.
+        most: Largest size in bytes; None for no limit.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        ValueError: The object is larger than ``most``; the only argument of the error is its size.
+        ObjectStoreError: The store cannot be reached, or refuses.
+    """
+    obstore, store = _obstore(), _open(url.bucket, os.getpid())
+
+    def block(start: int, **conditions: Any) -> tuple[Any, bytes]:
+        got = obstore.get(store, url.key, options={"range": (start, start + BLOCK), **conditions})
+        return got.meta, bytes(got.bytes())
+
+    try:
+        meta, begun = _retried(url, lambda: block(0))
+    except ObjectStoreError:
+        if _retried(url, lambda: obstore.head(store, url.key))["size"]:
+            raise
+        return b""  # an empty object has no bytes 0 to 8 MB
+    size = meta["size"]
+    if most is not None and size > most:
+        raise ValueError(size)
+    same = {"if_match": meta["e_tag"]}  # not parts of two contents, if another replaces the object meanwhile
+    blocks = (_retried(url, functools.partial(block, start, **same))[1] for start in range(BLOCK, size, BLOCK))
+    return b"".join([begun, *blocks])
+
+
+def read_range(url: Url, start: int, size: int) -> bytes:
+    """Read ``size`` bytes of an object from position ``start``.
+
+    Args:
+        url: URL of the object.
+        start: Position of the first byte.
+        size: Number of bytes, at least 1.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        ObjectStoreError: The store cannot be reached, or refuses.
+    """
+    obstore, store = _obstore(), _open(url.bucket, os.getpid())
+    return _retried(url, lambda: bytes(obstore.get_range(store, url.key, start=start, length=size)))
+
+
+def write_object(url: Url, content: bytes | Path) -> None:
+    """Write an object, in parts if it is large, so that it is there as a whole or not at all.
+
+    Args:
+        url: URL of the object, which replaces one that is there.
+        content: Content, or the path of a file with it.
+
+    Raises:
+        ObjectStoreError: The store cannot be reached, or refuses.
+    """
+    obstore, store = _obstore(), _open(url.bucket, os.getpid())
+    _retried(url, lambda: obstore.put(store, url.key, content, chunk_size=BLOCK, max_concurrency=4))
+
+
+def create_object(url: Url, content: bytes) -> bool:
+    """Write a small object unless there is one of this name.
+
+    Args:
+        url: URL of the object.
+        content: Content, which no other writer would write.
+
+    Returns:
+        Whether the object now has this content.
+
+    Raises:
+        ObjectStoreError: The store cannot be reached, or refuses.
+    """
+    obstore, store = _obstore(), _open(url.bucket, os.getpid())
+    try:
+        _retried(url, lambda: obstore.put(store, url.key, content, mode="create"))
+    except (FileExistsError, ObjectStoreError) as error:
+        # Of a request whose answer was lost, nobody knows whether it was carried out: look.
+        try:
+            return read_object(url) == content
+        except FileNotFoundError:
+            raise error from None
+    return True
+
+
+def delete_objects(urls: Sequence[Url]) -> None:
+    """Delete objects of one bucket; those that do not exist are skipped.
+
+    Args:
+        urls: URLs of the objects.
+
+    Raises:
+        ObjectStoreError: The store cannot be reached, or refuses.
+    """
+    if urls:
+        obstore, store = _obstore(), _open(urls[0].bucket, os.getpid())
+        try:
+            _retried(urls[0], lambda: obstore.delete(store, [url.key for url in urls]))
+        except FileNotFoundError:  # of a local folder: one of them was missing
+            for url in urls if len(urls) > 1 else ():
+                delete_objects([url])
+
+
+@functools.lru_cache(maxsize=8)
+def _open(bucket: str, _process: int) -> Any:
+    """Open the store of a bucket; once in each process, because connections do not survive a fork."""
+    obstore = _obstore()
+    if bucket == "file:///":
+        return obstore.store.LocalStore("/")
+    with _explained(bucket):
+        return obstore.store.from_url(
+            bucket,
+            client_options={
+                "allow_http": _plain_http(),
+                "connect_timeout": timedelta(seconds=10),
+                "timeout": timedelta(seconds=_REQUEST_SECONDS),
+            },
+            retry_config={
+                "max_retries": _RETRIES,
+                "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
+                "backoff": {
+                    "init_backoff": timedelta(seconds=0.2),
+                    "max_backoff": timedelta(seconds=5),
+                    "base": 2,
+                },
+            },
+        )
+
+
+def _plain_http() -> bool:
+    """Return whether the user has set an endpoint without encryption, such as a server on this machine."""
+    owners = ("AWS_", "AZURE_", "GOOGLE_")
+    return any(
+        name.startswith(owners) and "ENDPOINT" in name and value.startswith("http://")
+        for name, value in os.environ.items()
+    )
+
+
+def _obstore() -> Any:
+    try:
+        import obstore
+        import obstore.exceptions
+        import obstore.store
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"URLs of object storage need obstore ({error}): pip install 'shapecnn[objects]'"
+        ) from None
+    return obstore
+
+
+def _retried(url: Url, request: Callable[[], T]) -> T:
+    """Carry out a request; repeat it after an error that may pass, such as a response that breaks off."""
+    for attempt in range(1, _TRIES):
+        try:
+            with _explained(url):
+                return request()
+        except ObjectStoreError as error:
+            if not error.may_pass:
+                raise
+        _wait(attempt)
+    with _explained(url):
+        return request()
+
+
+def _wait(attempt: int) -> None:
+    time.sleep(0.2 * 2**attempt * (1 + random.random()))  # not at the same moment as other readers
+
+
+@contextmanager
+def _explained(url: Url | str) -> Iterator[None]:
+    """Turn the errors of obstore into one sentence; a missing object stays a FileNotFoundError."""
+    exceptions = _obstore().exceptions
+    try:
+        yield
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise _failure(str(url), error) from None
+        raise
+    except exceptions.AlreadyExistsError:
+        raise FileExistsError(str(url)) from None
+    except (exceptions.BaseError, OSError, ValueError, NotImplementedError) as error:
+        raise _failure(str(url), error) from None
+
+
+def _failure(url: str, error: Exception) -> ObjectStoreError:
+    exceptions = _obstore().exceptions
+    text = " ".join(str(error).split("\n\nDebug source")[0].split())
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    if "169.254.169.254" in text or "Account must be specified" in text:
+        return ObjectStoreError(
+            f"{url}: there are no credentials. Set the environment variables of the provider, such as "
+            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/scale.md)."
+        )
+    if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError | PermissionError):
+        return ObjectStoreError(f"{url}: access is denied. Check the credentials and the rights on the bucket.")
+    if code and code[1] == "NoSuchBucket":
+        return ObjectStoreError(f"{url}: there is no such bucket. Check the name, or create the bucket.")
+    if isinstance(error, exceptions.PreconditionError):
+        return ObjectStoreError(f"{url}: the object was replaced while it was read. Run the command again.")
+    status = re.search(r"status code: (\d+ [A-Z][\w ]*)", text)
+    detail = status[1].strip() + (f", {code[1]}" if code else "") if status else text[-160:]
+    return ObjectStoreError(
+        f"{url}: the object store did not answer as expected, also not when asked again ({visible(detail)}). Check "
+        f"the endpoint and the connection, and run the command again.",
+        may_pass=isinstance(error, exceptions.GenericError) and not (status and status[1].startswith("4")),
+    )

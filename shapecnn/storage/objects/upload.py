@@ -1,0 +1,170 @@
+"""Publish a local folder in an object store, as a new version that readers see whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from shapecnn.errors import BusyError, ObjectStoreError, caution
+from shapecnn.storage.objects import heads
+from shapecnn.storage.objects.heads import OBJECTS, Head, Location, head_url
+from shapecnn.storage.objects.shards import size_in_shard, write_shards
+from shapecnn.storage.objects.snapshot import Snapshot, latest
+from shapecnn.storage.objects.store import create_object, delete_objects, list_objects, write_object
+from shapecnn.storage.objects.url import Url
+from shapecnn.storage.reading import sha256, sha256_of
+from shapecnn.workers.progress import stage
+
+_AT_ONCE = 8  # objects that are written at once
+_WAITING = 256  # objects that wait to be written
+_LEAST_USE = 0.5  # a shard is kept if at least this share of its bytes is still needed
+_DELETED_AT_ONCE = 1000
+
+
+def upload(
+    folder: Path, sums: Mapping[str, str], url: Url, base: Snapshot | None, shard_names: Mapping[str, str]
+) -> None:
+    """Publish the files of a folder as the version that follows ``base``.
+
+    Objects that ``base`` names, or that an interrupted upload of the same version has written, are not written again.
+
+    Args:
+        folder: The local folder.
+        sums: SHA-256 (hex) of each file to publish, by relative path.
+        url: Prefix to publish at.
+        base: The version that is published now; None for none.
+        shard_names: Name in a tar shard of each file that is packed, by relative path. Other files are objects.
+
+    Raises:
+        BusyError: Another writer has published a version since ``base``.
+        ObjectStoreError: The store cannot be reached, or refuses.
+        OSError: A file cannot be read.
+    """
+    number = 1 if base is None else base.head.number + 1
+    writer = _Writer(folder, url, number)
+    packed = {name for name in sums if name in shard_names}
+    table = _reused(base, sums, packed)
+    with stage(f"Uploading to {url}", "files") as progress, ThreadPoolExecutor(_AT_ONCE) as writers:
+        done = 0
+        missing = [name for name in sorted(sums) if name not in table]
+        single = [name for name in missing if name not in packed]
+        for start in range(0, len(single), _WAITING):
+            names = single[start : start + _WAITING]
+            tasks = [writers.submit(writer.write_file, name, sums[name]) for name in names]
+            try:
+                for name, task in zip(names, tasks, strict=True):
+                    table[name] = task.result()
+                    progress(done := done + 1, len(missing))
+            except BaseException:  # an object that cannot be written, or an interruption: do not begin others
+                writers.shutdown(wait=False, cancel_futures=True)
+                raise
+        for shard in writer.write_shards((name, shard_names[name]) for name in missing if name in packed):
+            table |= {name: Location(size, sums[name], held, offset) for name, size, held, offset in shard}
+            progress(done := done + len(shard), len(missing))
+    if base is not None and table == base.table:
+        return
+    head = writer.write_head(table)
+    _remove_unnamed(url, head, {each.object for each in table.values()}, base)
+    latest(url, fresh=True)
+
+
+def _reused(base: Snapshot | None, sums: Mapping[str, str], packed: set[str]) -> dict[str, Location]:
+    """Return the locations of the files whose content the published version has, stored in the same way."""
+    held: dict[tuple[str, bool], Location] = {}
+    ends: dict[str, int] = {}
+    for each in base.table.values() if base is not None else ():
+        held[each.sha256, each.in_shard] = each
+        ends[each.object] = max(ends.get(each.object, 0), each.offset + size_in_shard(each.size))
+    found = {name: held[digest, name in packed] for name, digest in sums.items() if (digest, name in packed) in held}
+    used: dict[str, int] = {}
+    for location in {*found.values()}:
+        used[location.object] = used.get(location.object, 0) + size_in_shard(location.size)
+    return {
+        name: each
+        for name, each in found.items()
+        if not each.in_shard or used[each.object] >= _LEAST_USE * ends[each.object]
+    }
+
+
+class _Writer:
+    """Writes the objects of one version.
+
+    Attributes:
+        number: Number of the version.
+        names: Names and sizes of the objects that an interrupted upload of this version has written.
+    """
+
+    def __init__(self, folder: Path, url: Url, number: int) -> None:
+        self._folder = folder
+        self._url = url
+        self.number = number
+        self.names = {f"{number:08}/{name}": size for name, size in list_objects(url / OBJECTS / f"{number:08}")}
+
+    def write_file(self, name: str, digest: str) -> Location:
+        """Write a file as an object, and return its location."""
+        suffix = PurePosixPath(name).suffix.lower()
+        suffix = suffix if re.fullmatch(r"\.[a-z0-9]{1,16}", suffix) and suffix != ".tar" else ""
+        return self._write(self._folder / name, digest, suffix)
+
+    def write_shards(self, files: Iterable[tuple[str, str]]) -> Iterable[list[tuple[str, int, str, int]]]:
+        """Write files as shards; yield the path, size, object and offset of the files of each shard."""
+        with tempfile.TemporaryDirectory(dir=self._folder.parent) as scratch:
+            shard = Path(scratch) / "shard.tar"
+            for packed in write_shards(self._folder, files, shard):
+                held = self._write(shard, sha256_of(shard), ".tar").object
+                sizes = [(self._folder / each.path).stat().st_size for each in packed]
+                yield [(each.path, size, held, each.offset) for each, size in zip(packed, sizes, strict=True)]
+
+    def write_head(self, table: heads.Table) -> Head:
+        """Write the table of files, then the head: from now on, readers see this version."""
+        content = heads.table_bytes(table)
+        name = f"{self.number:08}/{sha256(content)}.json"
+        write_object(self._url / OBJECTS / name, content)
+        where = Location(len(content), sha256(content), name, 0)
+        size = sum(each.size for each in table.values())
+        head = Head(self.number, where, len(table), size, secrets.token_hex(8))
+        place = head_url(self._url, self.number)
+        if not create_object(place, head.content()):
+            raise self._too_late()
+        if heads.latest_number(self._url) != self.number:  # several versions later, ours could be created again
+            delete_objects([place])
+            raise self._too_late()
+        return head
+
+    def _write(self, path: Path, digest: str, suffix: str) -> Location:
+        name = f"{self.number:08}/{digest}{suffix}"
+        size = path.stat().st_size
+        if self.names.get(name) != size:
+            write_object(self._url / OBJECTS / name, path)
+            self.names[name] = size
+        return Location(size, digest, name, 0)
+
+    def _too_late(self) -> BusyError:
+        return BusyError(
+            f"Another shapecnn process has published at {self._url} in the meantime. Nothing of it was changed. Run "
+            f"the command again, which starts from what is there now."
+        )
+
+
+def _remove_unnamed(url: Url, head: Head, objects: set[str], base: Snapshot | None) -> None:
+    """Remove older heads, and objects that neither the new version nor the one before it names.
+
+    Readers of the version before may still be at work. Objects of later versions are not touched: a writer may be about
+    to publish them.
+    """
+    objects = {*objects, head.table.object}
+    if base is not None:
+        objects |= {base.head.table.object, *(each.object for each in base.table.values())}
+    try:
+        stale = [head_url(url, number) for number in heads.head_numbers(url) if number < head.number - 1]
+        for name, _ in list_objects(url / OBJECTS):
+            if name not in objects and re.fullmatch(r"[0-9]{8}/[^/]+", name) and int(name[:8]) <= head.number:
+                stale.append(url / OBJECTS / name)
+        for start in range(0, len(stale), _DELETED_AT_ONCE):
+            delete_objects(stale[start : start + _DELETED_AT_ONCE])
+    except ObjectStoreError as error:
+        caution(f"{url} is published, but objects that are not needed any more could not be removed: {error}")

@@ -1,0 +1,103 @@
+"""Paths in an object store: URLs such as ``s3://bucket/meshes/chair`` that are used like local paths."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PosixPath
+from typing import Self
+
+from shapecnn.errors import UsageError, quoted
+
+SCHEMES = ("s3", "gs", "az", "file")
+"""Schemes of URLs that shapecnn reads and writes: Amazon S3 and its like, Google, Azure, and a local folder."""
+
+_URL = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL)  # a Path has one slash where the URL has two
+
+
+class Url(PosixPath):
+    """Path in an object store. It is printed as a URL, and ``/`` appends to it as to any path.
+
+    For the file system there is nothing at this path: ``exists()`` and ``is_dir()`` are false.
+
+    Example:
+        >>> as_path("s3://bucket/meshes") / "chair" / "a.off"
+        Url('s3://bucket/meshes/chair/a.off')
+    """
+
+    def __str__(self) -> str:
+        scheme, *rest = self.parts or (".",)
+        if not rest:  # a parent of a bucket
+            return scheme
+        return f"{scheme}//{'/' if scheme == 'file:' else ''}{'/'.join(rest)}"
+
+    def as_posix(self) -> str:
+        """Return the URL."""
+        return str(self)
+
+    def __repr__(self) -> str:
+        return f"Url({str(self)!r})"
+
+    def absolute(self) -> Self:
+        """Return the path itself: a URL is absolute."""
+        return self
+
+    def resolve(self, strict: bool = False) -> Self:  # noqa: ARG002
+        """Return the path itself: a URL has no links."""
+        return self
+
+    @property
+    def bucket(self) -> str:
+        """URL of the bucket or container; for a local folder ``file:///``."""
+        scheme, *rest = self.parts
+        return "file:///" if scheme == "file:" else f"{scheme}//{rest[0]}"
+
+    @property
+    def key(self) -> str:
+        """Path inside the bucket, with ``/`` between its parts and none at its ends."""
+        return "/".join(self.parts[1 if self.parts[0] == "file:" else 2 :])
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a URL of an object store.
+
+    Args:
+        path: Any path, also one that ``Path("s3://bucket/…")`` has shortened to ``s3:/bucket/…``.
+    """
+    return isinstance(path, Url) or _URL.fullmatch(os.fspath(path)) is not None
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path that the user gave as a Path, or as a :class:`Url` if it is one.
+
+    Args:
+        path: A local path, or a URL such as ``s3://bucket/views``.
+
+    Raises:
+        UsageError: The URL names no bucket, or has a part that objects cannot have.
+
+    Example:
+        >>> as_path("s3:/bucket/views")
+        Url('s3://bucket/views')
+    """
+    if isinstance(path, Url):
+        return path
+    match = _URL.fullmatch(os.fspath(path))
+    if match is None:
+        return Path(path)
+    scheme, rest = match.groups()
+    if not rest.strip("/"):
+        needed = "a folder, such as file:///data/views" if scheme == "file" else f"a bucket, such as {scheme}://my-data"
+        raise UsageError(f"{scheme}:// names nothing: add {needed}.")
+    if ".." in rest.split("/") or "\0" in rest:
+        raise UsageError(f"{quoted(os.fspath(path))} is not a path in an object store: leave out the parts named '..'.")
+    return Url(f"{scheme}:/{rest}")
+
+
+def absolute(path: str) -> str:
+    """Return a path that does not depend on the current folder; a URL stays as it is.
+
+    Args:
+        path: A local path, or a URL.
+    """
+    return path if is_url(path) else os.path.abspath(path)

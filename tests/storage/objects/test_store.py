@@ -1,0 +1,157 @@
+"""Single objects: what passes is asked for again, what does not is said in a sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shapecnn.errors import MissingLibraryError, ObjectStoreError
+from shapecnn.storage.objects import store
+from shapecnn.storage.objects.store import (
+    BLOCK,
+    create_object,
+    delete_objects,
+    list_objects,
+    read_object,
+    read_range,
+    write_object,
+)
+from shapecnn.storage.objects.url import Url, as_path
+from tests.stores import Proxy, forget
+
+NAMES = ["a.off", "b c/d+é%41#?.off", "b c/~'(1).off", "deep/er/est/x"]
+
+
+@pytest.fixture(params=["s3", "file"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Url:
+    """A prefix in a bucket, or a local folder."""
+    if request.param == "s3":
+        return request.getfixturevalue("bucket") / "some" / "prefix"  # type: ignore[no-any-return]
+    url = as_path(f"file://{tmp_path}/some/prefix")
+    assert isinstance(url, Url)
+    return url
+
+
+def test_objects_are_written_listed_read_and_deleted_under_any_name(place: Url) -> None:
+    for number, name in enumerate(NAMES):
+        write_object(place / name, bytes([number]) * 10)
+    write_object(place.with_name("prefix-2") / "other", b"x")  # the prefix ends at a slash
+    assert sorted(list_objects(place)) == sorted((name, 10) for name in NAMES)
+    for number, name in enumerate(NAMES):
+        assert read_object(place / name) == bytes([number]) * 10
+        assert read_range(place / name, 3, 4) == bytes([number]) * 4
+    delete_objects([place / NAMES[0], place / "absent", place / NAMES[1]])
+    assert sorted(name for name, _ in list_objects(place)) == sorted(NAMES[2:])
+    with pytest.raises(FileNotFoundError):
+        read_object(place / NAMES[0])
+
+
+def test_empty_and_large_objects(place: Url, tmp_path: Path) -> None:
+    write_object(place / "empty", b"")
+    assert read_object(place / "empty") == b""
+    content = os.urandom(BLOCK * 2 + 17)
+    (tmp_path / "large").write_bytes(content)
+    write_object(place / "large", tmp_path / "large")
+    assert read_object(place / "large") == content
+    with pytest.raises(ValueError, match=str(len(content))):
+        read_object(place / "large", BLOCK)
+
+
+def test_an_object_that_is_replaced_meanwhile_is_not_mixed(bucket: Url, proxy: Proxy) -> None:
+    old, new = bytes(2 * BLOCK), b"x" * 2 * BLOCK
+    write_object(bucket / "one", old)
+    proxy.faults.after = lambda request: write_object(bucket / "one", new) if request.startswith("GET") else None
+    with pytest.raises(ObjectStoreError, match="was replaced while it was read"):
+        read_object(bucket / "one")
+    proxy.faults.after = lambda _: None
+    assert read_object(bucket / "one") == new
+
+
+def test_an_object_is_created_once(place: Url) -> None:
+    assert create_object(place / "head", b"mine")
+    assert not create_object(place / "head", b"yours")
+    assert read_object(place / "head") == b"mine"
+
+
+@pytest.mark.parametrize("fault", ["503", "reset", "cut"])
+def test_faults_that_pass_are_not_seen(fault: str, bucket: Url, proxy: Proxy) -> None:
+    content = os.urandom(100_000)
+    proxy.faults.plan = {"PUT .*/one": [fault, fault], "GET .*/one": [fault, fault], "list-type": [fault]}
+    if fault == "cut":
+        del proxy.faults.plan["PUT .*/one"]
+    write_object(bucket / "one", content)
+    assert read_object(bucket / "one") == content
+    assert read_range(bucket / "one", 1000, 50_000) == content[1000:51_000]
+    assert [*list_objects(bucket)] == [("one", 100_000)]
+    assert [name for name, done in proxy.faults.seen if done == fault]
+    assert not any(proxy.faults.plan.values())
+
+
+def test_a_slow_answer_is_given_up_and_asked_for_again(
+    bucket: Url, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_object(bucket / "one", b"content" * 100)
+    monkeypatch.setattr(store, "_REQUEST_SECONDS", 1)
+    forget()
+    proxy.faults.plan = {"GET .*/one": ["slow"]}  # would take 5 seconds
+    started = time.monotonic()
+    assert read_object(bucket / "one") == b"content" * 100
+    assert time.monotonic() - started < 4.5
+    assert [done for _, done in proxy.faults.seen[-2:]] == ["slow", "ok"]
+
+
+@pytest.mark.parametrize(("fault", "detail"), [("503", "503 Service Unavailable, SlowDown"), ("cut", "")])
+def test_a_fault_that_stays_is_said_in_a_sentence(fault: str, detail: str, bucket: Url, proxy: Proxy) -> None:
+    write_object(bucket / "one", b"content" * 100)
+    proxy.faults.plan = {"GET .*/one": [fault, "…"]}
+    with pytest.raises(ObjectStoreError) as failed:
+        read_object(bucket / "one")
+    message = str(failed.value)
+    assert message.startswith(f"{bucket}/one: the object store did not answer as expected, also not when asked again (")
+    assert detail in message
+    assert "\n" not in message
+    assert 3 <= sum("/one" in name for name, _ in proxy.faults.seen) <= 17
+
+
+def test_a_head_whose_answer_was_lost_is_ours(bucket: Url, proxy: Proxy) -> None:
+    proxy.faults.plan = {"PUT .*/head": ["lost"]}
+    assert create_object(bucket / "head", b"mine")
+    assert not create_object(bucket / "head", b"yours")
+
+
+def test_no_bucket_no_credentials_and_no_server(bucket: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ObjectStoreError, match=r"there is no such bucket\. Check the name, or create the bucket\."):
+        write_object(as_path("s3://no-such-bucket/x"), b"")  # type: ignore[arg-type]
+    with pytest.raises(ObjectStoreError, match=r"no credentials\. Set the environment variables"):
+        read_object(as_path("az://container/x"))  # type: ignore[arg-type]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    forget()
+    with pytest.raises(ObjectStoreError, match="Check the endpoint and the connection"):
+        [*list_objects(bucket)]
+    forget()
+
+
+def test_settings_of_google_and_azure_are_those_of_their_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stores are opened, not reached: no server of theirs runs here."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    forget()
+    assert type(store._open("az://container", 0)).__name__ == "AzureStore"
+    assert "bucket" in repr(store._open("gs://bucket", 0))
+    forget()
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(MissingLibraryError, match=r"pip install 'shapecnn\[objects\]'"):
+        [*list_objects(as_path("s3://bucket"))]  # type: ignore[arg-type]
+
+
+def test_obstore_is_not_imported_without_a_url() -> None:
+    code = "import sys, shapecnn.api.artefacts, shapecnn.cli.render; assert 'obstore' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,63 @@
+"""URLs as paths."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from shapecnn.errors import UsageError
+from shapecnn.storage.objects.url import Url, absolute, as_path, is_url
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "bucket", "key"),
+    [
+        ("s3://bucket/a/b.off", "s3://bucket/a/b.off", "s3://bucket", "a/b.off"),
+        ("s3:/bucket/a", "s3://bucket/a", "s3://bucket", "a"),  # what pathlib makes of it
+        ("gs://bucket", "gs://bucket", "gs://bucket", ""),
+        ("az://container/x y/é#%41?", "az://container/x y/é#%41?", "az://container", "x y/é#%41?"),
+        ("file:///data/views/", "file:///data/views", "file:///", "data/views"),
+        ("file:/data/views", "file:///data/views", "file:///", "data/views"),
+    ],
+)
+def test_a_url_is_a_path_that_is_printed_as_a_url(text: str, shown: str, bucket: str, key: str) -> None:
+    for given in (text, Path(text)):
+        url = as_path(given)
+        assert isinstance(url, Url)
+        assert (str(url), url.bucket, url.key) == (shown, bucket, key)
+        assert is_url(given)
+        assert (url / "x" / "y.off").name == "y.off"
+        assert str(url / "x") == f"{shown}/x"
+        assert str((url / "x").parent) == shown
+        assert url.absolute() == url.resolve() == as_path(url)
+        assert not url.exists()
+        assert (url / "x").is_relative_to(url)
+        assert not url.is_relative_to(url / "x")
+        assert not url.is_relative_to(Path("/data"))
+        assert str(url.with_name("other")).endswith("/other")
+        assert [str(parent) for parent in url.parents][-1] == "."
+        copied = pickle.loads(pickle.dumps(url))
+        assert (type(copied), str(copied)) == (Url, shown)
+    assert absolute(shown) == shown
+
+
+@pytest.mark.parametrize("text", ["meshes", "/data/meshes", "http://x/y", "ftp:/x", "c:/x", "s3", "x/s3://y"])
+def test_other_paths_stay_paths(text: str) -> None:
+    assert not is_url(text)
+    assert type(as_path(text)) is type(Path(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("s3://", "s3:// names nothing: add a bucket, such as s3://my-data."),
+        ("file:///", "file:// names nothing: add a folder, such as file:///data/views."),
+        ("s3://b/../c", r"'s3://b/../c' is not a path in an object store: leave out the parts named '..'."),
+    ],
+)
+def test_urls_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        as_path(text)
+    assert str(refused.value) == message
