@@ -555,7 +555,12 @@ def neighbour_space(record: dict[str, Any]) -> str:
         [f"{name}, {each['shapes']:,} shapes", *(f"{each[key]:.2%}" for key in ("exact", "approximate", "shared"))]
         for name, each in record["figures"]["compared"].items()
     ]
-    return _markdown(["features", "mAP, exact", "mAP, approximate", "neighbours that are the same"], lines)
+    large = record["figures"]["large"]
+    spent = f"{large['CPU seconds']:.0f} s of CPU time and {large['peak GB']:.1f} GB"
+    headings = ["features", "mAP, exact", "mAP, approximate", "neighbours that are the same"]
+    return (
+        f"{_markdown(headings, lines)}\n\nThe adaptation of {large['shapes']:,} shapes with small rows takes {spent}."
+    )
 
 
 def large_search(record: dict[str, Any]) -> str:
@@ -577,7 +582,6 @@ def large_search(record: dict[str, Any]) -> str:
             line(f"`{kind}`: CPU time of a query", lambda index, kind=kind: f"{index[kind]['CPU ms']:.0f} ms"),
             line("… median time", lambda index, kind=kind: f"{index[kind]['median ms']:.0f} ms"),
             line("… own memory", lambda index, kind=kind: f"{index[kind]['own GB']:.2f} GB"),
-            line("… with pages of mapped files", lambda index, kind=kind: f"{index[kind]['resident GB']:.2f} GB"),
         ]  # fmt: skip
     return _markdown(["", *(f"{index['shapes']:,} shapes" for index in columns)], lines)
 
