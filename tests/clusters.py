@@ -6,12 +6,13 @@ import ctypes
 import dataclasses
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import pytest
 from shapecnn.artefacts.maker import ArtefactData
 from shapecnn.artefacts.on_cluster import prepare_on_cluster
 from shapecnn.artefacts.prepare import Recipe
+from shapecnn.meshes import on_cluster
 from shapecnn.meshes.collection import Shape
 from shapecnn.settings.views_and_grids import VoxelSettings
+from shapecnn.workers.cluster import Node
 from shapecnn.workers.pool import Workers
 from tests.solids import write_box
 
@@ -55,6 +58,44 @@ def write_meshes(folder: Path, count: int, *more: str) -> Path:
     for name in more:
         write_box(folder / "box" / "train" / f"{name}.off", 1, 2, 3)
     return folder
+
+
+class OneProcess:
+    """In place of a cluster: makes all parts in this process, for tests of what is made. It loses no task.
+
+    Args:
+        stop: Number of shards after which the command is interrupted.
+        afterwards: Called when all parts are made, before they are merged.
+    """
+
+    def __init__(self, stop: int | None = None, afterwards: Callable[[], object] = lambda: None) -> None:
+        self.stop, self.afterwards = stop, afterwards
+
+    def nodes(self) -> list[Node]:
+        return [Node("id", "here", 1, 0)]
+
+    def on_each_node(self, function: Callable[[Any], None], task: Any, nodes: list[Node]) -> None:
+        for _ in nodes:
+            function(pickle.loads(pickle.dumps(task)))
+
+    def run(
+        self, function: Callable[[Any], Any], tasks: Iterator[Any], *, cores: int, gpus: int, beat: Callable[[], None]
+    ) -> Iterator[tuple[Any, Any]]:
+        assert (cores, gpus) == (1, 0)
+        for number, task in enumerate(tasks):
+            if number == self.stop:
+                raise KeyboardInterrupt
+            yield task, function(pickle.loads(pickle.dumps(task)))
+            beat()
+        self.afterwards()
+
+
+@contextmanager
+def one_process(stop: int | None = None, afterwards: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Inside, ``--cluster`` needs no Ray."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_cluster, "connected", lambda _address: nullcontext(OneProcess(stop, afterwards)))
+        yield
 
 
 @contextmanager

@@ -48,7 +48,7 @@ def answer(stdout: str) -> dict[str, Any]:
     [
         ("voxelize", GRIDS),
         pytest.param("render", ("--size", 32), marks=pytest.mark.slow),
-        ("index", ("--model", "@sph")),
+        ("index", ("--model", "@sph", "--no-pictures", "--check")),
     ],
 )
 def test_answers_and_bytes_are_those_of_one_machine(
@@ -134,6 +134,7 @@ def test_a_folder_that_a_node_does_not_see(cluster: object, tmp_path: Path) -> N
     assert f": {there} does not exist there" in stderr
     assert stderr.endswith("put it on storage that all nodes share, at the same path.\n")
     assert stderr.count("\n") == 1
+    assert not (tmp_path / "out" / ".partial").exists()  # nothing was begun
 
 
 def test_more_cores_than_a_node_has(cluster: object, tmp_path: Path) -> None:
@@ -142,6 +143,28 @@ def test_more_cores_than_a_node_has(cluster: object, tmp_path: Path) -> None:
     assert (status, stderr) == (
         2, "Error: No node of the cluster has 2 cores, the largest has 1: use fewer --workers.\n"
     )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_collection_at_a_url_is_fetched_by_the_nodes(cluster: object, tmp_path: Path, command: Command) -> None:
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install 'shapecnn[objects]'")
+    meshes = f"file://{write_two_classes(tmp_path / 'meshes')}"
+    local = command("voxelize", meshes, tmp_path / "local", *GRIDS, "--workers", 1, "--json", "--quiet")
+    status, stdout, stderr = run("voxelize", meshes, tmp_path / "out", *GRIDS, "--cluster", "ray", "--json", "--quiet")
+    assert (status, stderr) == (local.status, local.stderr)
+    assert answer(stdout) == answer(local.stdout)
+    assert contents(tmp_path / "out") == contents(tmp_path / "local")
+
+
+@pytest.mark.parametrize("name", ["render", "voxelize", "index"])
+def test_a_url_is_not_written_to(name: str, tmp_path: Path, command: Command) -> None:
+    write_meshes(tmp_path / "meshes", 2)
+    done = command(name, tmp_path / "meshes", "s3://bucket/out", "--cluster", "ray")
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "Error: --cluster needs a folder that all nodes share for the unfinished work, not s3:"
+    )
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["render", "voxelize", "index"])
