@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from shapecnn.artefacts.prepare import prepare_collection
+from shapecnn.meshes.shards import Shard
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.clusters import SMALL, Harmful, ray_cluster, run, start, write_meshes
@@ -83,12 +84,18 @@ def test_nothing_is_lost_with_a_node_and_a_crashing_mesh(cluster: Any, tmp_path:
     extra = cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20)
     out = tmp_path / "out"
     driver = start(meshes, out, module="tests.clusters")
-    wait_until(lambda: len([*out.glob(".partial/parts/*/*/*/train/*.binvox")]) > 20)
+    mark = f".by-{extra.all_processes['raylet'][0].process.pid}"
+    wait_until(lambda: [*meshes.glob(f"*/*/*{mark}")])
     cluster.remove_node(extra, allow_graceful=False)
     stdout, stderr = driver.communicate(timeout=200)
     assert (driver.returncode, stderr) == (0, "")
     assert json.loads(stdout) | {"seconds": 0} == json.loads(json.dumps(dataclasses.asdict(local) | {"seconds": 0}))
     assert contents(out) == contents(tmp_path / "local")
+    opened = [(path.suffix, str(path.relative_to(meshes).with_suffix(".off"))) for path in meshes.rglob("*.by-*")]
+    lost = {shape_id for suffix, shape_id in opened if suffix == mark}
+    other = {shape_id for suffix, shape_id in opened if suffix not in (mark, ".by-none")}
+    shards = [Shard(number, 8) for number in range(1, 9)]
+    assert any(any(map(shard.holds, lost)) and any(map(shard.holds, other)) for shard in shards)  # it was begun twice
 
 
 def test_an_interrupted_command_continues(cluster: object, tmp_path: Path, command: Command) -> None:
