@@ -8,6 +8,7 @@ sent as its name, and every node has shapecnn installed. Meshes are opened by th
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import re
@@ -158,6 +159,7 @@ def _connect(ray: Any, address: str) -> None:
             # Ray lets the processes of tasks import from the driver's current folder, which may hold anything.
             with contextlib.chdir(os.path.abspath(os.sep)):
                 ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
+            logging.getLogger("ray").setLevel(logging.CRITICAL)  # else ray:// tells of attempts to connect again
             ray._private.worker._worker_logs_enabled = False  # else Ray prints the loss of a node on stdout
             return
         except ConnectionError as error:
@@ -314,7 +316,12 @@ class Cluster:
 
     def _losses(self) -> tuple[type[Exception], ...]:
         """Return the errors that Ray raises when the head node is lost."""
-        return ConnectionError, self._ray.exceptions.RayError
+        errors: list[type[Exception]] = [ConnectionError, self._ray.exceptions.RayError]
+        with contextlib.suppress(ImportError):  # without it, there is no connection through ray://
+            from grpc import RpcError
+
+            errors.append(RpcError)
+        return tuple(errors)
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call a function of Ray; raise ClusterError if the connection is lost."""
@@ -340,7 +347,7 @@ class Cluster:
             )
         except exceptions.RayError:
             return None, ClusterError("its process died, or its node was lost")
-        except ConnectionError:
+        except self._losses():
             raise _lost() from None
         return result, error
 
