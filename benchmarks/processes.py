@@ -3,8 +3,9 @@
     python benchmarks/processes.py --json results/processes.json
 
 Both train the network of ``shapecnn demo`` on grids of 96 generated shapes, in batches of 32: one as usual, two by
-torchrun. ``seconds`` is the fastest epoch but for the first, which also reads the grids. Other programs on the machine
-slow down two processes more than one, so measure on a quiet one.
+torchrun. They run on as many cores as there are processes (on Linux), so that each has one thread. ``seconds`` is the
+fastest epoch but for the first, which also reads the grids. Other programs on the machine slow down two processes more
+than one, so measure on a quiet one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ def measured(processes: int, grids: Path, out: Path) -> dict[str, Any]:
     words = ["train", "demo-shapenets", "--data", grids, "--out", out, "--device", "cpu", "--quiet"]
     changes = ["--set", f"stages.grids.epochs={EPOCHS}", "--set", "precision=float32"]
     command = [sys.executable, "-m", *launch, "shapecnn", *map(str, words), *changes]
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(cores)[:processes])  # what is started inherits them
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | THREADS)
+    os.sched_setaffinity(0, cores)
     epochs = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     seconds = min(epoch["seconds"] for epoch in epochs[1:])
     return {"processes": processes, "seconds": seconds, "losses": [epoch["loss"] for epoch in epochs]}

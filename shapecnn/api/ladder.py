@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,11 @@ def climb_ladder(
         [('logistic-grids', False), ('sph', True)]
     """
     require_choice("up", up, Up)
+    out = require_path("out", out, "a folder")
+    os.fspath(out)  # the systems write here, so a URL is an error
     return climb(
         require_path("collection", collection),
-        require_path("out", out, "a folder"),
+        out,
         choose_rungs([rungs] if isinstance(rungs, str) else rungs),
         up=up,
         settings=settings,

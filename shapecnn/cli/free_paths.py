@@ -23,6 +23,10 @@ def beside(path: Path, name: str) -> str:
         >>> beside(Path("shapes.zip"), "views"), beside(Path("."), "views")
         ('shapes-views', 'views')
     """
+    from shapecnn.storage.objects.url import Url
+
+    if isinstance(path, Url) and not path.key:  # a whole bucket: what stands beside it is another bucket
+        return str(path / name)
     stem = path.with_suffix("") if path.suffix.lower() in (".zip", ".csv") else path
     return str(stem.with_name(f"{stem.name}-{name}")) if stem.name else name
 
@@ -69,7 +73,7 @@ def free_artefacts(path: Path, name: str) -> str:
     """
     from shapecnn.storage.own import require_own
 
-    return _free(beside(path, name), lambda folder: _passes(require_own, "settings.json", folder))
+    return _free(beside(path, name), lambda folder: _is_new(folder) or _passes(require_own, "settings.json", folder))
 
 
 def free_index(data: Path) -> str:
@@ -93,7 +97,15 @@ def may_be_written(path: Path) -> bool:
 
 
 def _is_new(path: Path) -> bool:
-    return not os.path.lexists(path)
+    from shapecnn.storage.kinds import kind_of
+    from shapecnn.storage.objects.url import Url
+
+    if not isinstance(path, Url):
+        return not os.path.lexists(path)
+    try:
+        return kind_of(path) is None
+    except ShapecnnError:  # the store does not answer, and this is only a suggestion
+        return True
 
 
 def _may_be_index(path: Path) -> bool:
@@ -112,5 +124,7 @@ def _passes(check: Callable[..., None], *arguments: object) -> bool:
 
 def _free(path: str, is_free: Callable[[Path], bool], suffix: str = "") -> str:
     """Return the first free path of ``path``, ``path-2``, ``path-3`` and so on; the numbers stand before a suffix."""
+    from shapecnn.storage.objects.url import as_path
+
     numbered = (f"{path.removesuffix(suffix)}-{number}{suffix}" for number in range(2, 100))
-    return next((each for each in chain([path], numbered) if is_free(Path(each))), path)
+    return next((each for each in chain([path], numbered) if is_free(as_path(each))), path)

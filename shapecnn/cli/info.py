@@ -214,6 +214,9 @@ def _index_rows(facts: Facts) -> Iterator[Row]:
     yield "model", f"{facts['description']}" if facts["run"] is None else f"{facts['description']} ({facts['run']})"
     yield "feature", f"{facts['feature_size']} numbers ({facts['feature']})"
     yield "pictures", f"{facts['views']} views a shape: --image" if facts["views"] else "no views stored: no --image"
+    yield "rows", f"{facts['rows']}"
+    search = f"inverted file of {facts['lists']:,} lists" if facts["lists"] else "all shapes are compared"
+    yield "search", f"{search} (--kind {facts['kind']})"
     yield "up", f"{facts['up']}, orientation {facts['orientation']}, labels {facts['labels']}"
     if facts["engine"]:
         yield "engine", ", ".join(facts["engine"].values())

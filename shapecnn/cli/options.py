@@ -30,9 +30,9 @@ class LocalPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert as click does, after the check that the value is not a URL."""
-        from shapecnn.storage.objects.url import is_url
+        from shapecnn.storage.objects.url import Url, as_path
 
-        if isinstance(value, str | os.PathLike) and is_url(value):
+        if isinstance(value, str | os.PathLike) and isinstance(as_path(value), Url):
             self.fail(f"{value} is a URL, but a local path is needed here. docs/scale.md lists what a URL may be.")
         return super().convert(value, param, ctx)
 
@@ -42,10 +42,10 @@ class AnyPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert a URL to a Url, and another path as click does."""
-        from shapecnn.storage.objects.url import as_path, is_url
+        from shapecnn.storage.objects.url import Url, as_path
 
-        if isinstance(value, str | os.PathLike) and is_url(value):
-            return as_path(value)
+        if isinstance(value, str | os.PathLike) and isinstance(path := as_path(value), Url):
+            return path
         return super().convert(value, param, ctx)
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from shapecnn.errors import ShapecnnError, StoredDataError
+from shapecnn.errors import MissingLibraryError, ObjectStoreError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.information.meshes import count_labels
 from shapecnn.information.outputs import shard_of
 from shapecnn.models.head import WEIGHTS
 from shapecnn.models.metric import METRIC
 from shapecnn.models.run import CONFIG, METRICS, SPLIT, describe_run
-from shapecnn.search.index import FAILURES, FEATURES, HEADER, IndexedShape, read_shapes
+from shapecnn.search.index import FAILURES, FEATURES, HEADER, INVERTED, IndexedShape, read_shapes
 from shapecnn.storage.objects.url import Url, as_path
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import RESUME, RESUME_REMEDY, WORK
@@ -111,10 +111,13 @@ def index_facts(folder: Path) -> dict[str, Any]:
         "feature_size": header.feature_size,
         "views": header.views,
         "engine": header.engine,
-        "bytes": sealed.size(FEATURES),
+        "rows": header.rows,
+        "kind": header.kind,
+        "lists": header.lists,
+        "bytes": sum(map(sealed.size, [FEATURES, INVERTED] if header.lists else [FEATURES])),
         "failures_file": FAILURES if FAILURES in sealed.sums else None,
         "meshes": _meshes(shapes, folder / HEADER),
-        "run": _state_of_run(as_path(header.model), record.settings.get("weights"))
+        "run": _state_of_run(header.model, record.settings.get("weights"))
         if record.settings["kind"] == "run"
         else None,
         "interrupted": (folder / WORK).exists(),
@@ -152,10 +155,15 @@ def _meshes(shapes: Iterable[IndexedShape], header: Path) -> dict[str, Any]:
     return {"checked": checked, "missing": missing, "changed_since": changed}
 
 
-def _state_of_run(run: Path, weights: str | None) -> str:
-    """Tell whether the run of an index is ``unchanged``, has other weights (``changed``), or is ``missing``."""
+def _state_of_run(run: str, weights: str | None) -> str:
+    """Tell whether the run of an index is ``unchanged``, has other weights (``changed``), or is ``missing``.
+
+    It is ``unknown`` if the run is in an object store that cannot be reached.
+    """
     try:
-        sealed = open_sealed(run, "")
+        sealed = open_sealed(as_path(run), "")
     except StoredDataError:
         return "missing"
+    except (ObjectStoreError, MissingLibraryError, UsageError):  # the index is good, whatever its run is
+        return "unknown"
     return "unchanged" if sealed.size(WEIGHTS) and sealed.sums.get(WEIGHTS) == weights else "changed"

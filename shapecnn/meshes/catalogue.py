@@ -10,6 +10,7 @@ from shapecnn.errors import CollectionError, quoted
 from shapecnn.meshes.labels import SPLITS, split_by_name
 from shapecnn.meshes.listing import is_hidden
 from shapecnn.storage.csv_reader import read_csv
+from shapecnn.storage.objects.url import Url
 
 _COLUMNS = {"path": ("path", "object_path"), "label": ("label", "class"), "split": ("split",)}
 """Accepted column names of each field: the name in shapecnn, then the name in the metadata of ModelNet."""
@@ -77,7 +78,7 @@ def _entry(path: Path, line: int, row: Mapping[str, str]) -> tuple[str, str | No
 def _base(names: list[str], parent: Path) -> Path:
     """Return the folder that the paths of a CSV are relative to: the folder of the CSV, or one of its subfolders."""
     sample = names[:_SAMPLE]
-    if any(_exists(parent, name) for name in sample):
+    if isinstance(parent, Url) or any(_exists(parent, name) for name in sample):
         return parent
     folders = [parent]
     for _ in range(2):  # ModelNet40/ or, after unpacking, ModelNet40/ModelNet40/

@@ -15,7 +15,7 @@ from shapecnn.meshes.mesh import Mesh, check_triangles, load_mesh, ready
 from shapecnn.meshes.readers.triangles import Triangles
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.checks import require_choice
-from shapecnn.storage.objects.url import as_path
+from shapecnn.storage.objects.url import Url, as_path
 
 
 class TriangleMesh(Protocol):
@@ -150,7 +150,7 @@ def _mesh_input(mesh: Any, number: int) -> MeshInput:
     if isinstance(mesh, MeshFile):
         return mesh
     if isinstance(mesh, str | os.PathLike):
-        return os.fspath(mesh)
+        return str(mesh) if isinstance(mesh, Url) else os.fspath(mesh)
     if not _is_mesh(mesh):
         raise _not_a_mesh(mesh)
     source = (getattr(mesh, "metadata", None) or {}).get("file_name")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapecnn.models.large_space import find_copies, find_nearest
 from shapecnn.models.space import Features, Placed
 from shapecnn.shared.jit import numba
-from shapecnn.shared.similarity import Similarity, scale_to_unit
+from shapecnn.shared.similarity import Similarity, most_similar, scale_to_unit
 
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -25,7 +25,6 @@ COPY = 1e-3  # largest unadapted distance of copies of a shape, such as one mesh
 EXACT = 20_000  # most shapes of a collection whose neighbours are found by comparing all pairs
 _LIMIT = 2 * COPY  # the corresponding squared Euclidean distance of unit vectors
 _HEAD = 64  # number of sums per feature vector in the fast test for copies, enough to distinguish most vectors
-_NEAR = 1e-6  # difference of cosines in float32, computed by BLAS, that may be rounding: on other machines, it differs
 _BLOCK = 1 << 21  # largest number of cosines in memory at a time
 _ROWS = 1024  # shapes processed at a time, to limit memory
 
@@ -168,7 +167,7 @@ class AdaptedSpace:
             cosines = block @ self._known.T
             copies = np.flatnonzero(itself >= 0)
             cosines[copies, itself[copies]] = -1
-            rows = _most_similar(cosines, block, self._known, self._neighbours)
+            rows = most_similar(cosines, block, self._known, self._neighbours)
             nearest[start : start + step] = np.where(rows == itself[:, None], -1, rows)
         return nearest
 
@@ -190,30 +189,6 @@ class AdaptedSpace:
                 weights = np.where(rows < 0, 0, np.maximum(weights, 0) ** 2)
                 sums += weights.astype(np.float32)[:, None] * self._known[rows]
         return scale_to_unit(moved) if nearest.shape[1] else moved
-
-
-def _most_similar(cosines: Features, rows: Features, known: Features, count: int) -> Rows:
-    """Return the vectors of ``known`` with the largest cosines, the same on all machines.
-
-    Where rounding could decide, the cosines are computed again in float64, in an order that no BLAS chooses. Of equal
-    cosines, the first in the order of ``known`` is nearer.
-
-    Args:
-        cosines: (Q, N) float32, cosine of each of Q vectors ``rows`` (Q, D) and each of N vectors ``known`` (N, D).
-        rows: (Q, D) float32 of unit length.
-        known: (N, D) float32 of unit length.
-        count: K, the number of vectors to return for each row, at most N.
-
-    Returns:
-        (Q, K) int64, indices in ``known``, ascending in each row.
-    """
-    nearest = np.argpartition(cosines, -count, axis=1)[:, -count:]
-    least = np.take_along_axis(cosines, nearest, axis=1).min(axis=1, keepdims=True) - np.float32(_NEAR)
-    for row in np.flatnonzero(np.count_nonzero(cosines >= least, axis=1) > count):
-        tied = np.flatnonzero(cosines[row] >= least[row])
-        exact = (known[tied] * rows[row].astype(np.float64)).sum(axis=1)
-        nearest[row] = tied[np.argsort(-exact, kind="stable")[:count]]
-    return np.sort(nearest, axis=1)
 
 
 def _heads(rows: Features) -> Features:

@@ -3,7 +3,8 @@
 Comparing all pairs takes a time that grows with the square of the collection. Two ways around it are used here:
 
 - Copies differ little in every direction. The vectors are divided into cells along the directions in which they differ
-  most, and each is compared only with the originals in its own cell and those beside it. This finds every copy.
+  most, and each is compared only with the originals in its own cell and those beside it. This finds every copy. Where
+  vectors are crowded, so that many originals share a cell, the time still grows with the square of their number.
 - Nearest vectors are searched in the parts of the collection that are nearest (Sivic and Zisserman, "Video Google",
   ICCV 2003): the vectors are divided into lists by k-means on a sample, and each vector is compared with all vectors of
   the :data:`PROBES` nearest lists. This finds nearly all of them.
@@ -28,6 +29,7 @@ _AXES = 5  # directions along which vectors are divided into cells
 _SHORT = 16  # coordinates that are compared before whole vectors are
 _SAMPLE = 4096  # vectors from which the directions of largest variance are computed
 _BLOCK = 4096  # vectors processed at a time
+_MOST = 1 << 21  # largest number of cosines in memory at a time
 
 
 def find_copies(rows: Features, limit: float) -> Rows:
@@ -69,25 +71,33 @@ def find_nearest(items: Features, known: Features, own: Rows, count: int, probes
     probed = np.concatenate([lists.nearest(items[i : i + _BLOCK], probes) for i in range(0, len(items), _BLOCK)])
     asking = np.argsort(probed.ravel(), kind="stable")
     ends = np.searchsorted(probed.ravel()[asking], np.arange(len(lists) + 1))
-    best = np.full((len(items), count), -2, np.float32)
-    found = np.full((len(items), count), -1)
+    kept = 2 * count  # more than count: where rounding could decide, exact cosines do
+    best = np.full((len(items), kept), -2, np.float32)
+    found = np.full((len(items), kept), -1)
     for number in range(len(lists)):
         here = members[starts[number] : starts[number + 1]]
         if not len(here):
             continue
         vectors = known[here]
         askers = asking[ends[number] : ends[number + 1]] // probed.shape[1]
-        for start in range(0, len(askers), _BLOCK):
-            some = askers[start : start + _BLOCK]
+        step = max(1, _MOST // len(here))
+        for start in range(0, len(askers), step):
+            some = askers[start : start + step]
             cosines = items[some] @ vectors.T
             cosines[own[some][:, None] == here] = -2
             values = np.concatenate([best[some], cosines], axis=1)
             rows = np.concatenate([found[some], np.broadcast_to(here, cosines.shape)], axis=1)
-            top = np.argpartition(-values, count - 1, axis=1)[:, :count]
+            top = np.argpartition(-values, kept - 1, axis=1)[:, :kept]
             best[some] = np.take_along_axis(values, top, axis=1)
             found[some] = np.take_along_axis(rows, top, axis=1)
     found[best <= -2] = -1
-    return np.sort(found, axis=1)
+    for start in range(0, len(items), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        rows = np.sort(found[part], axis=1)
+        exact = [(items[part] * known[each].astype(np.float64)).sum(axis=1) for each in rows.T]
+        order = np.argsort(-np.where(rows < 0, -2, np.stack(exact, axis=1)), axis=1, kind="stable")
+        found[part] = np.take_along_axis(rows, order, axis=1)
+    return np.sort(found[:, :count], axis=1)
 
 
 def _principal(rows: Features) -> Features:

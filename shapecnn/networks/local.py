@@ -68,7 +68,8 @@ class LocallyConnected2d(nn.Module):
         # With the N inputs along the last axis, whole rows of memory are copied, which is several times faster.
         pixels = x.permute(1, 2, 3, 0).contiguous()  # (C, H, W, N)
         windows = pixels.unfold(1, kernel, stride).unfold(2, kernel, stride)  # (C, H', W', N, K, K)
-        inputs = windows.permute(1, 2, 0, 4, 5, 3).reshape(positions, -1, len(x))  # (H'·W', C·K², N)
+        values = self.in_channels * kernel**2  # in a window; torch could not tell if there are no inputs
+        inputs = windows.permute(1, 2, 0, 4, 5, 3).reshape(positions, values, len(x))  # (H'·W', C·K², N)
         weight, bias = self.weight.view(positions, filters, -1), self.bias.view(positions, filters, 1)
         responses = torch.baddbmm(bias, weight, inputs)  # (H'·W', F, N)
         return responses.permute(2, 1, 0).reshape(len(x), filters, rows, columns)

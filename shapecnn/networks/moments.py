@@ -69,11 +69,10 @@ class Moments:
 
     Example:
         >>> features, labels = torch.rand(5, 3), torch.tensor([0, 0, 1, 1, 1])
-        >>> whole, part = Moments(labels, [3]), Moments(labels, [3])
-        >>> whole.add(slice(0, 2), features[:2])
-        >>> part.add(slice(2, 5), features[2:])
-        >>> whole.join(part)
-        >>> torch.allclose(whole.means()[0].float(), prepare(features[:2], [3]).mean(dim=0))
+        >>> moments = Moments(labels, [3])
+        >>> moments.add(slice(0, 2), features[:2])
+        >>> moments.add(slice(2, 5), features[2:])
+        >>> torch.allclose(moments.means()[0].float(), prepare(features[:2], [3]).mean(dim=0))
         True
     """
 
@@ -104,13 +103,6 @@ class Moments:
         self._waiting.append((places, prepared))
         if sum(len(rows) for _, rows in self._waiting) >= BLOCK:
             self._multiply()
-
-    def join(self, others: Moments) -> None:
-        """Add the moments of other parts of the same N shapes."""
-        self._multiply()
-        others._multiply()
-        for own, other in zip(self._tensors, others._tensors, strict=True):
-            own += other
 
     def add_up(self, add_up: Callable[[Tensor], Tensor]) -> None:
         """Add the moments of other processes.

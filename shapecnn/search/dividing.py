@@ -51,7 +51,7 @@ def divide_features(
         inverted = InvertedFile.build(features)
     lists, recall = len(inverted.lists), measured_recall(inverted, features)
     say(
-        f"Inverted file of {lists} lists: a search reads {min(PROBES, lists)} of them, compares the best {RANKED} "
-        f"shapes exactly, and finds {recall:.1%} of the 10 most similar shapes."
+        f"Inverted file of {lists} lists: a search reads {min(PROBES, lists)} of them and compares the best {RANKED} "
+        f"shapes exactly; it finds {recall:.1%} of the 10 other shapes most similar to a shape of the index."
     )
     return lists, inverted.write(path)

@@ -2,17 +2,18 @@
 
 The features are divided into lists by k-means on a sample (:mod:`shapecnn.shared.lists`). Each is kept in its list as
 the two-bit code of its difference from the centre of the list (:mod:`shapecnn.shared.codes`). A query reads the codes
-of the nearest lists, and then the features themselves of the best shapes, so that scores are exact; only a shape that
+of the nearest lists and names the best shapes, which are then compared by the features themselves; only a shape that
 is in none of these lists, or not among the best by its code, can be missed. The file is memory-mapped.
 
 An update keeps the lists: features that left are dropped, and new ones are added to the lists that they are nearest to.
-If more than a quarter of the features are new since the lists were made (:data:`STALE`), they are made again. Lists are
-never changed on disk: a file is built in memory and written whole.
+If more than a quarter of the features are new since the lists were made (:data:`STALE`), or so many left that there are
+too many lists (:data:`TOO_MANY`), the lists are made again. Lists are never changed on disk: a file is built in memory
+and written whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from shapecnn.shared.codes import code_size, encode, inner_products, query_table
 from shapecnn.shared.lists import FeatureRows as FeatureRows
-from shapecnn.shared.lists import Lists
+from shapecnn.shared.lists import Lists, list_count
 from shapecnn.storage.arrays import Kind, Rows, require_numbers, view_arrays, write_arrays
 
 Features = NDArray[np.float32]
@@ -31,7 +32,9 @@ Numbers = NDArray[np.int64]
 
 STALE = 0.25
 """Share of features that are new since the lists were made, above which the lists are made again."""
-PROBES = 48  # lists that a query reads
+TOO_MANY = 1.5
+"""Largest number of lists, in proportion to that of new ones: short lists name few shapes."""
+PROBES = 48  # lists that a query reads, or more if they are short
 RANKED = 200  # shapes whose features are compared exactly
 _BLOCK = 8192  # features encoded at a time
 
@@ -59,11 +62,10 @@ class InvertedFile:
     @classmethod
     def build(cls, features: FeatureRows) -> InvertedFile:
         """Divide features into new lists; only a sample and one block of them are decoded in memory at a time."""
-        size = features[:1].shape[1]
         lists = Lists.train(features)
         empty = cls(lists, np.zeros(len(lists) + 1, np.int32), np.empty(0, np.int32), np.empty(0, np.float16),
-                    np.empty((0, code_size(size)), np.uint8), np.empty(0, np.uint8))  # fmt: skip
-        return empty._with(features, np.arange(len(features)), trained=1)
+                    np.empty((0, code_size(lists.centres.shape[1])), np.uint8), np.empty(0, np.uint8))  # fmt: skip
+        return empty._divide(features, np.full(len(features), -1), trained=1)
 
     def follow(self, features: FeatureRows, origins: Numbers) -> InvertedFile:
         """Return the inverted file after an update of the features.
@@ -73,47 +75,39 @@ class InvertedFile:
             origins: (N,) int64, row of each feature before the update; -1 for a new or changed feature.
 
         Returns:
-            The lists with the new features, or new lists if too many features are new.
+            The lists with the new features; or new lists if too many features are new, or if too many left.
         """
-        rows = np.full(len(self.members), -1)
-        rows[origins[origins >= 0]] = np.flatnonzero(origins >= 0)
-        places = np.flatnonzero(rows[self.members] >= 0)
-        if not len(features) or self.trained[places].sum() < (1 - STALE) * len(features):
+        places = np.append(np.argsort(self.members), -1)[origins]
+        trained = self.trained[places[places >= 0]].sum()
+        if trained < (1 - STALE) * len(features) or len(self.lists) > TOO_MANY * list_count(len(features)):
             return InvertedFile.build(features)
-        own = np.repeat(np.arange(len(self.lists)), np.diff(self.starts))[places]
-        kept = self._arranged(own, rows[self.members[places]], self.factors[places], self.codes[places],
-                              self.trained[places])  # fmt: skip
-        return kept._with(features, np.flatnonzero(origins < 0), trained=0)
+        return self._divide(features, places, trained=0)
 
-    def search(
-        self, features: FeatureRows, query: Features, count: int, *, probes: int = PROBES, ranked: int = RANKED
-    ) -> tuple[Numbers, Features]:
-        """Find the features most similar to a query.
+    def candidates(self, query: Features, *, probes: int = PROBES, ranked: int = RANKED) -> Numbers:
+        """Find the features that are most similar to a query by their codes.
 
         Args:
-            features: The features that the file was made of; rows of the best are read.
             query: (D,) float32 of unit length.
-            count: Largest number K of features to return.
-            probes: Number of lists that are read.
-            ranked: Number of features that are compared exactly, at least ``count``.
+            probes: Number of lists that are read; if they hold fewer than ``ranked`` features, further lists are.
+            ranked: Number R of features to return, if there are as many.
 
         Returns:
-            (K,) int64 rows, the most similar first and ties by row; and their (K,) float32 cosines.
+            (R,) int64, their rows in ascending order. Of features that seem equally similar, the first are chosen.
         """
-        table, chosen = query_table(query), np.sort(self.lists.nearest(query[None], probes)[0])
-        parts = [slice(self.starts[number], self.starts[number + 1]) for number in chosen]
-        offsets = self.lists.centres[chosen] @ query
+        ranked = min(ranked, len(self.members))
+        offsets = self.lists.centres @ query
+        nearest = np.argsort(-offsets, kind="stable")
+        held = np.cumsum(np.diff(self.starts)[nearest])
+        chosen = nearest[: max(probes, int(np.searchsorted(held, ranked)) + 1)]
+        parts, table = [slice(self.starts[number], self.starts[number + 1]) for number in chosen], query_table(query)
         rough = np.concatenate([
             inner_products(self.codes[part], self.factors[part], table) + offset
-            for part, offset in zip(parts, offsets, strict=True)
+            for part, offset in zip(parts, offsets[chosen], strict=True)
         ])  # fmt: skip
-        rows = np.concatenate([self.members[part] for part in parts])
-        if len(rows) > max(ranked, count):
-            rows = rows[np.argpartition(-rough, max(ranked, count) - 1)[: max(ranked, count)]]
-        rows = np.sort(rows)
-        cosines = features[rows] @ query
-        best = np.argsort(-cosines, kind="stable")[:count]
-        return rows[best].astype(np.int64), cosines[best]
+        rows = np.concatenate([self.members[part] for part in parts]).astype(np.int64)
+        least = np.partition(rough, -ranked)[-ranked]
+        above = rows[rough > least]
+        return np.sort(np.concatenate([above, np.sort(rows[rough == least])[: ranked - len(above)]]))
 
     def write(self, path: Path) -> str:
         """Write the file and return its SHA-256."""
@@ -154,61 +148,69 @@ class InvertedFile:
             Lists(held["centres"]), *(held[name] for name in ("starts", "members", "factors", "codes", "trained"))
         )
 
-    def _with(self, features: FeatureRows, rows: Numbers, trained: int) -> InvertedFile:
-        """Return the file with more features, given by their rows."""
-        size = self.codes.shape[1]
-        own, factors = np.empty(len(rows), np.int64), np.empty(len(rows), np.float16)
-        codes = np.empty((len(rows), size), np.uint8)
-        for start in range(0, len(rows), _BLOCK):
-            block = np.asarray(features[rows[start : start + _BLOCK]], np.float32)
-            part = slice(start, start + len(block))
-            own[part] = self.lists.nearest(block)[:, 0]
-            codes[part], factors[part] = encode(block - self.lists.centres[own[part]])
-        before = np.repeat(np.arange(len(self.lists)), np.diff(self.starts))
-        return self._arranged(
-            np.concatenate([before, own]),
-            np.concatenate([self.members, rows]),
-            np.concatenate([self.factors, factors]),
-            np.concatenate([self.codes, codes]),
-            np.concatenate([self.trained, np.full(len(rows), trained, np.uint8)]),
-        )
+    def _divide(self, features: FeatureRows, places: Numbers, trained: int) -> InvertedFile:
+        """Divide N features into the lists of this file.
 
-    def _arranged(
-        self,
-        own: Numbers,
-        rows: Numbers,
-        factors: NDArray[np.float16],
-        codes: NDArray[np.uint8],
-        trained: NDArray[np.uint8],
-    ) -> InvertedFile:
-        """Return a file of features that are given in any order: the list, row, factor, code and mark of each."""
-        order = np.lexsort((rows, own))
-        starts = np.searchsorted(own[order], np.arange(len(self.lists) + 1)).astype(np.int32)
-        return InvertedFile(
-            self.lists, starts, rows[order].astype(np.int32), factors[order], codes[order], trained[order]
-        )
+        Args:
+            features: The features.
+            places: (N,) int64, place of each feature in this file, from where its code is copied; -1 for a new one.
+            trained: Mark of new features.
+        """
+        before = np.repeat(np.arange(len(self.lists), dtype=np.int32), np.diff(self.starts))
+        own = np.empty(len(places), np.int32)
+        for known, new in _blocks(places):
+            own[known] = before[places[known]]
+            own[new] = self.lists.nearest(features[new])[:, 0]
+        members = np.argsort(own, kind="stable").astype(np.int32)
+        starts = np.searchsorted(own[members], np.arange(len(self.lists) + 1)).astype(np.int32)
+        target = np.argsort(members)
+        factors, marks = np.empty(len(own), np.float16), np.empty(len(own), np.uint8)
+        codes = np.empty((len(own), self.codes.shape[1]), np.uint8)  # large: written where they stay
+        for known, new in _blocks(places):
+            here, there = target[known], places[known]
+            codes[here], factors[here], marks[here] = self.codes[there], self.factors[there], self.trained[there]
+            if len(new):
+                codes[target[new]], factors[target[new]] = encode(features[new] - self.lists.centres[own[new]])
+                marks[target[new]] = trained
+        return InvertedFile(self.lists, starts, members, factors, codes, marks)
+
+
+def _blocks(places: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
+    """Yield the rows of known and of new features, block by block; new features have the place -1."""
+    for start in range(0, len(places), _BLOCK):
+        part = places[start : start + _BLOCK]
+        yield start + np.flatnonzero(part >= 0), start + np.flatnonzero(part < 0)
 
 
 def measured_recall(inverted: InvertedFile, features: FeatureRows, queries: int = 100, count: int = 10) -> float:
-    """Return the share of the nearest features that a search finds, for features of the index as queries.
+    """Return the share of the nearest other features that a search finds, for features of the index as queries.
 
     Args:
         inverted: The inverted file.
         features: The features it was made of; they are read block by block for the exact search.
         queries: Number of features that are searched for, spread over the index.
-        count: Number of nearest features that count.
+        count: Number of nearest features that count, besides the one that is searched for.
 
     Returns:
         The recall, from 0 to 1.
     """
-    count, total = min(count, len(features)), len(features)
-    asked = features[np.unique(np.linspace(0, total - 1, queries).astype(np.int64))]
-    best = np.full((len(asked), count), -2, np.float32)
+    total = len(features)
+    if (count := min(count, total - 1)) < 1:
+        return 1.0
+    rows = np.unique(np.linspace(0, total - 1, queries).astype(np.int64))
+    asked = features[rows]
+    best = np.full((len(rows), count), -2, np.float32)
     for start in range(0, total, _BLOCK):
         cosines = asked @ features[start : start + _BLOCK].T
+        cosines[rows[:, None] == np.arange(start, start + cosines.shape[1])] = -2
         best = -np.sort(-np.concatenate([best, cosines], axis=1), axis=1)[:, :count]
-    found = np.stack([inverted.search(features, query, count)[1] for query in asked])
-    return float(np.mean(found >= best[:, -1:] - 1e-6))  # equal cosines are equally good
+    shares = []
+    for row, query, least in zip(rows, asked, best[:, -1], strict=True):
+        found = inverted.candidates(query)
+        cosines = features[found[found != row]] @ query
+        right = int(np.count_nonzero(cosines >= least - 1e-6))  # equal cosines are equally good
+        shares.append(min(right, count) / count)
+    return float(np.mean(shares))
 
 
 def _require_lists(held: Mapping[str, NDArray[Any]], count: int) -> None:

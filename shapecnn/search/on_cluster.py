@@ -26,7 +26,7 @@ from shapecnn.search.merging import engine_text, merge_indexes
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
 from shapecnn.search.record import ModelRecord
-from shapecnn.search.stamps import Stamps
+from shapecnn.search.stamps import Stamps, take_stamps
 from shapecnn.search.update import index_shapes, journal_header
 from shapecnn.storage.kinds import kind_of
 from shapecnn.storage.own import require_own
@@ -85,7 +85,7 @@ def index_on_cluster(
     def begin() -> Callable[[Sequence[Shape]], MakePart]:
         before = KeptEngine(plan.model, "cpu").open_if_remote
         old = previous_index(folder, plan.record, None, command, rows=form.rows, overwrite=overwrite, before=before)
-        trusted = {} if check else Stamps.read(folder).trusted(shapes)
+        trusted = {} if check else Stamps.read(folder).trusted(take_stamps(shapes))
         rows = {} if old is None else {each.id: KnownRow(i, each.sha256) for i, each in enumerate(old.shapes)}
         gone = {shape_id: rows[shape_id] for shape_id in rows.keys() - {shape.id for shape in shapes}}
 
@@ -151,7 +151,7 @@ def _make_part(
     workers: Workers,
     progress: Progress,
 ) -> None:
-    plan = IndexPlan(record.open(folder), record, labels, max_faces, False, *form)
+    plan = IndexPlan(record.open(folder), record, labels, max_faces, new=False, chosen=form, sized=False)
     index_shapes(
         shapes,
         folder,

@@ -61,9 +61,8 @@ class IndexPlan:
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
         max_faces: Number of faces above which a mesh is refused, unless it is simplified; None: no limit.
         new: Whether the index is new: its folder has neither a finished nor an unfinished index.
-        rows: How features are stored: ``full`` or ``small``; None, for a new index, to choose by the number of shapes.
-        pictures: Whether features of views are stored, if the model has any.
-        kind: How the index is searched: ``auto``, ``exact`` or ``ivf``.
+        chosen: How the index stores the features, and how it is searched.
+        sized: Whether the number of shapes decides if rows are small, as for a new index.
     """
 
     model: Model
@@ -71,9 +70,8 @@ class IndexPlan:
     labels: Labels = "auto"
     max_faces: int | None = None
     new: bool = True
-    rows: RowSize | None = None
-    pictures: bool = True
-    kind: SearchKind = "auto"
+    chosen: Form = PLAIN
+    sized: bool = True
 
     def form(self, total: int) -> Form:
         """Return how the index stores the features.
@@ -81,8 +79,8 @@ class IndexPlan:
         Args:
             total: Number of shapes of the collection, also those of other shards: all parts have one form.
         """
-        small = total >= SMALL_FROM and packable(self.model)
-        return Form(self.rows or ("small" if small else "full"), self.pictures, self.kind)
+        small = self.sized and total >= SMALL_FROM and packable(self.model)
+        return self.chosen._replace(rows="small") if small else self.chosen
 
     @classmethod
     def of(
@@ -139,17 +137,21 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
     labels = request.labels or (stored.labels if stored else "auto")
     plan = IndexPlan.of(model, up, labels, simplify, request.limit.most)
     form = stored.form if stored else PLAIN
-    rows = request.rows or (form.rows if stored else None)
+    rows, kind = request.rows or form.rows, request.kind or form.kind
     if rows == "small" and not packable(model):
-        raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
-    kind = request.kind or form.kind
+        if request.rows:
+            raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
+        rows = "full"  # the index was made with another model
     if kind == "ivf" and not model.comparison.by_cosine:
-        raise UsageError(
-            f"--kind ivf needs a model that compares features as they are, but {model.name} does not: use a trained "
-            f"run, or @imagenet with --set adapt=false."
-        )
+        if request.kind:
+            raise UsageError(
+                f"--kind ivf needs a model that compares features as they are, but {model.name} does not: use a "
+                f"trained run, or @imagenet with --set adapt=false."
+            )
+        kind = "auto"
     pictures = form.pictures if request.pictures is None else request.pictures
-    return replace(plan, new=record is None, rows=rows, pictures=pictures, kind=kind)
+    sized = stored is None and request.rows is None
+    return replace(plan, new=record is None, chosen=Form(rows, pictures, kind), sized=sized)
 
 
 def packable(model: Model) -> bool:

@@ -28,8 +28,8 @@ def previous_index(
 ) -> Index | None:
     """Return the index in a folder, which a command is about to update or to replace.
 
-    With ``overwrite``, an index that is damaged, of another shard, made with another model or other settings, or from
-    whose features those of the new index cannot be made is removed first.
+    With ``overwrite``, an index that is damaged, of another shard, made with another model or other settings, or with
+    small rows where full ones are asked for is removed first.
 
     Args:
         folder: Folder of the index. The caller has locked it.

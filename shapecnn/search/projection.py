@@ -18,10 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import ItemError, MissingLibraryError, ProcessError
+from shapecnn.errors import ItemError, MissingLibraryError, ProcessError, UsageError
 from shapecnn.models import adapted_space
 from shapecnn.search.neighbours import nearest_rows
 from shapecnn.search.query import Searcher
+from shapecnn.search.small_rows import PackedFeatures
 from shapecnn.shared.similarity import Similarity
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.atomic import write_atomic
@@ -39,6 +40,7 @@ FAMILIES = 12  # groups of similar shapes, for collections without classes
 LEAST = 1e-6  # extent along the first component above which shapes differ
 FEW = 60  # number of shapes below which they are placed by their first two principal components
 KEPT = 20  # maps in the cache folder; older ones are removed
+LARGEST = 200_000  # most shapes of a map: more would take hours, and many gigabytes of memory
 MOST_EXACT = 10_000  # number of shapes up to which forces are computed by a tree, above by interpolation
 
 Floats = NDArray[np.float32]
@@ -69,10 +71,16 @@ def lay_out(searcher: Searcher, kept: Path | None = None) -> Layout:
         kept: Folder of the kept maps; None for the folder in the user's cache folder.
 
     Raises:
+        UsageError: The index has more than :data:`LARGEST` shapes.
         MissingLibraryError: openTSNE is not installed.
         ProcessError: The process that computes the map failed.
     """
-    path, count = map_file(searcher, kept), len(searcher)
+    if (count := len(searcher)) > LARGEST:
+        raise UsageError(
+            f"A map has at most {LARGEST:,} shapes, but the index has {count:,}: its time grows with the square of "
+            f"their number. To see a part of them, index a shard: shapecnn index COLLECTION PART --shard 1/8"
+        )
+    path = map_file(searcher, kept)
     with contextlib.suppress(OSError, ValueError):
         layout = _parse(path.read_bytes(), count)
         with contextlib.suppress(OSError):
@@ -89,9 +97,11 @@ def lay_out(searcher: Searcher, kept: Path | None = None) -> Layout:
 def map_file(searcher: Searcher, kept: Path | None = None) -> Path:
     """Return the path at which the map of an index is kept: it depends on the features and their comparison."""
     settings = searcher.index.record.settings["hash"]
+    features = searcher.index.features
+    stored = features.packed if isinstance(features, PackedFeatures) else features
     parts: list[bytes | memoryview] = [
-        f"{VERSION} {adapted_space.VERSION} {settings} {searcher.index.features.shape}".encode(),
-        np.ascontiguousarray(searcher.index.features).data,
+        f"{VERSION} {adapted_space.VERSION} {settings} {features.shape}".encode(),
+        np.ascontiguousarray(stored).data,
     ]
     return (kept or cache_folder("maps")) / f"{sha256(b''.join(sha256(part).encode() for part in parts))[:32]}"
 

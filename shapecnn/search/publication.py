@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,7 +97,9 @@ def publish_index(
     kept: bool = False,
     say: Say = silent,
 ) -> None:
-    """Write all files of an index, and make them visible together; if no file changes, nothing is written.
+    """Write all files of an index, and make them visible together.
+
+    If no file changes, nothing is written, and the header gets the time of this update.
 
     Args:
         folder: Folder of the index, locked by the caller, with a subfolder for unfinished work.
@@ -150,6 +154,9 @@ def publish_index(
     hashes = {name: sha256(data) for name, data in files.items() if isinstance(data, bytes)}
     if sums != beside | hashes or any(isinstance(data, Path) for data in files.values()):
         _publish(folder, files, beside)
+    else:
+        with contextlib.suppress(OSError):  # of another owner
+            os.utime(folder / HEADER)  # `info` counts the meshes that changed after it
 
 
 def _publish(folder: Path, files: dict[str, bytes | Path], beside: dict[str, str]) -> None:

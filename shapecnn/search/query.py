@@ -152,14 +152,18 @@ class Searcher:
         Args:
             features: (Q, D) float32, Q features that :meth:`encode` computed, or rows of the index.
             k: Largest number of shapes to return for each feature.
-            among: Rows of the index to search; None for all.
+            among: Rows of the index to search, in ascending order; None for all.
 
         Returns:
             Q lists of hits, best first; equal scores are sorted by id.
         """
         _require_size(self.index, features[0])
         space, placed = self._space()
-        return search(_only(placed, among), space.place(features), k, space.similarity)
+        return search(placed, space.place(features), k, space.similarity, among)
+
+    def prepare(self) -> None:
+        """Prepare the comparison of shapes, which the first search does otherwise."""
+        self._space()
 
     def compared(self) -> tuple[Similarity, NDArray[np.float32]]:
         """Return the function that compares shapes, and the (N, S) float32 values of N shapes that it compares."""
@@ -221,7 +225,7 @@ class Searcher:
         Args:
             features: (Q, D) float32, features of Q pictures.
             k: Largest number of shapes to return for each picture.
-            among: Rows of the index to search; None for all.
+            among: Rows of the index to search, in ascending order; None for all.
 
         Returns:
             Q lists of hits, best first; equal scores are sorted by id.
@@ -283,14 +287,6 @@ def require_views(index: Index, model: Model, where: str) -> None:
             f"of shapecnn. To add the features, run this with the original options: shapecnn index COLLECTION "
             f"{shlex.quote(where)} --pictures"
         )
-
-
-def _only(index: Index, rows: NDArray[np.int64] | None) -> Index:
-    """Return an index of some rows of an index, which are in ascending order, without views; None for all rows."""
-    if rows is None:
-        return index
-    chosen = [index.shapes[row] for row in rows]
-    return replace(index, shapes=chosen, features=index.features[rows], views=None, inverted=None)
 
 
 def _require_size(index: Index, feature: Feature) -> None:

@@ -1,8 +1,9 @@
 """Remember the size and the times of each mesh file that an index was made of, so that it need not be hashed again.
 
 Like the index of git, an update compares what the file system says of a file before it reads the file. The stamps are
-kept in the user's cache folder, because they hold for this machine only: without them, every file is hashed. A file
-that was changed a moment before it was hashed gets no stamp, because a later change could have the same time.
+kept in the user's cache folder, because they hold for this machine only: without them, every file is hashed. A stamp
+is taken before the file is hashed, so that a later change gives another one. A file that was changed a moment before
+gets none, because a later change could have the same time.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,40 +22,72 @@ from numpy.typing import NDArray
 from shapecnn.meshes.collection import Shape
 from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
+from shapecnn.storage.objects.url import Url
 from shapecnn.storage.reading import read_stored, sha256
 
 SETTLED = 2_000_000_000  # ns after which a second change of a file has another time, on every common file system
-_STAMP = np.dtype([("key", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("changed", "<i8"), ("sha256", "V32")])
-_MARK = b"shapecnn stamps 2\n"
+_STAMP = np.dtype(
+    [("key", "<u8"), ("number", "<u8"), ("size", "<i8"), ("modified", "<i8"), ("changed", "<i8"), ("sha256", "V32")]
+)
+_MARK = b"shapecnn stamps 3\n"
 
 
 class Stamp(NamedTuple):
     """What the file system says of a file.
 
     Attributes:
+        number: Number of the file in its file system (inode): files that were written one after the other may have
+            equal sizes and times.
         size: Number of bytes.
         modified: Time of the last change of the content, in ns since 1970.
         changed: Time of the last change of the content, the name or the permissions, in ns since 1970. Programs that
             copy files can set the other time, but not this one.
     """
 
+    number: int
     size: int
     modified: int
     changed: int
+
+
+def take_stamps(shapes: Iterable[Shape]) -> dict[str, Stamp]:
+    """Return the stamp of the mesh file of each shape, by shape id; that of a file inside a zip is that of the zip.
+
+    Shapes without a file on the local disk are left out, and those whose file was changed a moment ago.
+
+    Args:
+        shapes: Shapes of a collection.
+    """
+    settled, stamps, zips = time.time_ns() - SETTLED, dict[str, Stamp](), dict[Path, Stamp]()
+    for shape in shapes:
+        if isinstance(shape.file, Url):
+            continue
+        stamp = zips.get(shape.file) if shape.member else None
+        if stamp is None:
+            try:
+                status = os.stat(shape.file)
+            except OSError:
+                continue
+            stamp = Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if shape.member:
+                zips[shape.file] = stamp
+        if max(stamp.modified, stamp.changed) < settled:
+            stamps[shape.id] = stamp
+    return stamps
 
 
 class Stamps:
     """Stamps and hashes of the mesh files of an index, as they were when the files were hashed.
 
     Args:
-        rows: Array of stamps, sorted by the key of their file.
+        rows: Array of stamps, sorted by the key of their shape.
     """
 
     def __init__(self, rows: NDArray[np.void]) -> None:
         self._rows = rows
 
     def __len__(self) -> int:
-        """Return the number of files that have a stamp."""
+        """Return the number of shapes that have a stamp."""
         return len(self._rows)
 
     @classmethod
@@ -73,77 +106,44 @@ class Stamps:
             body = b""
         return cls(np.frombuffer(body, _STAMP))
 
-    def trusted(self, shapes: Iterable[Shape]) -> dict[str, str]:
+    def trusted(self, taken: Mapping[str, Stamp]) -> dict[str, str]:
         """Return the SHA-256 of each mesh file that is as it was when it was hashed, by shape id.
 
         Args:
-            shapes: Shapes of the collection. Shapes without a file on disk are left out.
+            taken: Stamps of the files now, from :func:`take_stamps`.
         """
-        found = [(shape.id, _key(shape), stamp) for shape, stamp in _stamped(shapes)]
-        if not found or not len(self._rows):
+        if not taken or not len(self._rows):
             return {}
-        places = np.searchsorted(self._rows["key"], np.array([key for _, key, _ in found], np.uint64))
+        keys = [_key(shape_id) for shape_id in taken]
+        places = np.searchsorted(self._rows["key"], np.array(keys, np.uint64))
         rows = self._rows[np.minimum(places, len(self._rows) - 1)]
-        stored = zip(rows["key"].tolist(), rows["size"].tolist(), rows["modified"].tolist(), rows["changed"].tolist(),
-                     rows["sha256"], strict=True)  # fmt: skip
+        stored = zip(*(rows[name].tolist() for name in ("key", *Stamp._fields)), strict=True)
         return {
-            shape_id: row[4].tobytes().hex()
-            for (shape_id, key, stamp), row in zip(found, stored, strict=True)
-            if row[:4] == (key, *stamp)
+            shape_id: digest.tobytes().hex()
+            for (shape_id, stamp), key, row, digest in zip(taken.items(), keys, stored, rows["sha256"], strict=True)
+            if row == (key, *stamp)
         }
 
 
-def write_stamps(
-    folder: Path, shapes: Iterable[Shape], hashes: Mapping[str, str], started: int, kept: Path | None = None
-) -> None:
+def write_stamps(folder: Path, taken: Mapping[str, Stamp], hashes: Mapping[str, str], kept: Path | None = None) -> None:
     """Keep the stamps of the mesh files of an index for the next update; a cache that cannot be written is no error.
 
     Args:
         folder: Folder of the index.
-        shapes: Shapes of the collection whose features depend on one file alone.
-        hashes: SHA-256 of each mesh file that was hashed, by shape id.
-        started: Time before the first file was hashed, in ns since 1970. A file that has changed since this time, or
-            shortly before, gets no stamp.
+        taken: Stamps of the files, taken before the files were hashed: a file that changed later has another stamp.
+        hashes: SHA-256 of each mesh file whose features depend on this file alone, by shape id.
         kept: Folder of the stamps; None for the user's cache folder.
     """
-    rows = [
-        (_key(shape), *stamp, bytes.fromhex(hashes[shape.id]))
-        for shape, stamp in _stamped(shape for shape in shapes if shape.id in hashes)
-        if max(stamp.modified, stamp.changed) < started - SETTLED
-    ]
-    table = np.sort(np.array(rows, _STAMP), order="key")
-    body = table.tobytes()
+    rows = [(_key(name), *stamp, bytes.fromhex(hashes[name])) for name, stamp in taken.items() if name in hashes]
+    body = np.sort(np.array(rows, _STAMP), order="key").tobytes()
     with contextlib.suppress(OSError):
         write_atomic(_place(folder, kept), _MARK + sha256(body).encode() + body)
-
-
-def now() -> int:
-    """Return the current time in ns since 1970."""
-    return time.time_ns()
 
 
 def _place(folder: Path, kept: Path | None) -> Path:
     return (kept or cache_folder("stamps")) / sha256(os.fsencode(os.path.realpath(folder)))[:32]
 
 
-def _key(shape: Shape) -> int:
-    """Return a number that identifies the shape in the index: equal numbers of two shapes are as rare as equal hashes.
-
-    The path of its file is not needed: a file at another path has another time of change.
-    """
-    return int.from_bytes(hashlib.blake2b(shape.id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-
-
-def _stamped(shapes: Iterable[Shape]) -> Iterator[tuple[Shape, Stamp]]:
-    zips: dict[Path, Stamp] = {}
-    for shape in shapes:
-        stamp = zips.get(shape.file) if shape.member else None
-        if stamp is None:
-            try:
-                status = os.stat(shape.file)
-            except OSError:
-                continue
-            stamp = Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            if shape.member:
-                zips[shape.file] = stamp
-        yield shape, stamp
+def _key(shape_id: str) -> int:
+    """Return the number by which the stamp of a shape is found; that of another shape would not match its file."""
+    return int.from_bytes(hashlib.blake2b(shape_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -25,7 +25,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
 from shapecnn.search.publication import Draft, place_rows, publish_index
 from shapecnn.search.rows import RowJournal, StoredRow, journal_rows
-from shapecnn.search.stamps import Stamps, now, write_stamps
+from shapecnn.search.stamps import Stamps, take_stamps, write_stamps
 from shapecnn.storage.journal import open_journal
 from shapecnn.storage.objects.url import absolute
 from shapecnn.storage.own import require_own
@@ -137,7 +137,7 @@ def index_shapes(
     Raises:
         ShapecnnError: As :func:`bring_up_to_date`.
     """
-    started, hashed = time.monotonic(), now()
+    started = time.monotonic()
     form = plan.form(len(shapes) if part is None else part.shapes)
     require_own(HEADER, folder, overwrite)
     scratch, comparison = folder / WORK, plan.model.comparison
@@ -149,10 +149,11 @@ def index_shapes(
         resumed = unfinished_settings(scratch) is not None
         with open_journal(scratch, journal_header(plan, form, part)) as note:
             stored, described = _stored_rows(old, scratch, views)
+            taken = take_stamps(shapes) if known is None else {}
             if known is not None:
                 stored, trusted = known.rows(views) | stored, known.trusted
             else:
-                trusted = {} if check else Stamps.read(folder).trusted(shapes)
+                trusted = {} if check else Stamps.read(folder).trusted(taken)
             journal = RowJournal(note, scratch)
             result = compute_rows(shapes, stored, trusted, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
@@ -166,7 +167,7 @@ def index_shapes(
         divided = known is None and divides(form.kind, comparison.by_cosine, len(listed))
         publish_index(folder, draft, placed, divided=divided, old=old, kept=kept, say=say)
         if known is None and trusted.keys() != result.alone:
-            write_stamps(folder, [shape for shape in shapes if shape.id in result.alone], result.hashes, hashed)
+            write_stamps(folder, taken, {shape_id: result.hashes[shape_id] for shape_id in result.alone})
         discard(scratch)
     failed = [result.failures[shape_id] for shape_id in sorted(result.failures)]
     return changes_between(old, listed, failed, time.monotonic() - started)

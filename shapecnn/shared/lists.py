@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.shared.similarity import scale_to_unit
+from shapecnn.shared.similarity import most_similar, scale_to_unit
 
 Features = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -15,6 +17,11 @@ Rows = NDArray[np.int64]
 SAMPLE = 40  # vectors of the sample for each list
 ROUNDS = 8  # rounds of k-means
 _BLOCK = 16_384  # vectors compared with all centres at a time
+
+
+def list_count(total: int) -> int:
+    """Return into how many lists a number of vectors is divided: twice the square root, at most one for each."""
+    return min(total, max(1, round(2 * math.sqrt(total))))
 
 
 class FeatureRows(Protocol):
@@ -45,22 +52,23 @@ class Lists:
     def train(cls, vectors: FeatureRows, count: int | None = None) -> Lists:
         """Compute the centres by spherical k-means on a sample, which is the same for the same number of vectors.
 
+        Lists that become empty, as those of copies do, are left out.
+
         Args:
             vectors: N vectors; only the sample is read.
-            count: Number of lists; None for twice the square root of N.
+            count: Largest number of lists; None for twice the square root of N.
         """
-        count = min(len(vectors), count or max(1, round(2 * len(vectors) ** 0.5)))
+        count = min(len(vectors), count or list_count(len(vectors)))
         random = np.random.RandomState(0)  # the stream of RandomState never changes
         chosen = np.sort(random.permutation(len(vectors))[: SAMPLE * count])
-        sample = np.asarray(vectors[chosen], np.float32)
-        lists = cls(sample[np.sort(random.permutation(len(sample))[:count])].copy())
+        sample = np.empty((len(chosen), vectors[:1].shape[1]), np.float32)
+        for start in range(0, len(chosen), _BLOCK):  # decoding encoded vectors takes several times their memory
+            sample[start : start + _BLOCK] = vectors[chosen[start : start + _BLOCK]]
+        lists = cls(sample[np.sort(random.permutation(len(sample))[:count])])
         for _ in range(ROUNDS):
             members, starts = lists.divide(sample)
-            for number in range(count):
-                own = members[starts[number] : starts[number + 1]]
-                if len(own):  # an empty list keeps its centre
-                    lists.centres[number] = sample[own].mean(axis=0)
-            scale_to_unit(lists.centres)
+            means = [sample[members[a:b]].mean(axis=0) for a, b in itertools.pairwise(starts) if a < b]
+            lists = cls(scale_to_unit(np.stack(means)))
         return lists
 
     def nearest(self, vectors: Features, count: int = 1) -> Rows:
@@ -71,13 +79,9 @@ class Lists:
             count: Number of lists for each vector.
 
         Returns:
-            (Q, count) int64, numbers of lists, in no particular order.
+            (Q, count) int64, numbers of lists in ascending order, the same on all machines.
         """
-        count = min(count, len(self))
-        cosines = np.asarray(vectors, np.float32) @ self.centres.T
-        if count == 1:
-            return np.asarray(np.argmax(cosines, axis=1)[:, None])
-        return np.asarray(np.argpartition(-cosines, count - 1, axis=1)[:, :count])
+        return most_similar(vectors @ self.centres.T, vectors, self.centres, min(count, len(self)))
 
     def divide(self, vectors: Features) -> tuple[Rows, Rows]:
         """Divide vectors into the lists.

@@ -22,6 +22,7 @@ Similarity = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 The function returns the similarities (Q, N), from -1 to 1, in the floating-point precision of the rows."""
 
+_NEAR = 1e-6  # difference of cosines in float32, computed by BLAS, that may be rounding: on other machines, it differs
 STEPS = 1e10  # similarities are rounded to 10 decimals: copies tie although their dot products differ in the last bits
 
 
@@ -76,6 +77,35 @@ def scale_to_unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = _lengths(rows)
     rows /= np.where(lengths > 0, lengths, 1).astype(np.float32)
     return rows
+
+
+def most_similar(
+    cosines: NDArray[np.float32], rows: NDArray[np.float32], known: NDArray[np.float32], count: int
+) -> NDArray[np.int64]:
+    """Return the vectors of ``known`` with the largest cosines, the same on all machines.
+
+    Where rounding could decide, the cosines are computed again in float64, in an order that no BLAS chooses. Of equal
+    cosines, the first in the order of ``known`` is nearer.
+
+    Args:
+        cosines: (Q, N) float32, cosine of each of Q vectors ``rows`` (Q, D) and each of N vectors ``known`` (N, D).
+        rows: (Q, D) float32 of unit length.
+        known: (N, D) float32 of unit length.
+        count: K, the number of vectors to return for each row, at most N.
+
+    Returns:
+        (Q, K) int64, indices in ``known``, ascending in each row.
+    """
+    if count == 1:
+        nearest = cosines.argmax(axis=1)[:, None]
+    else:
+        nearest = np.argpartition(cosines, -count, axis=1)[:, -count:]
+    least = np.take_along_axis(cosines, nearest, axis=1).min(axis=1, keepdims=True) - np.float32(_NEAR)
+    for row in np.flatnonzero(np.count_nonzero(cosines >= least, axis=1) > count):
+        tied = np.flatnonzero(cosines[row] >= least[row])
+        exact = (known[tied] * rows[row].astype(np.float64)).sum(axis=1)
+        nearest[row] = tied[np.argsort(-exact, kind="stable")[:count]]
+    return np.sort(nearest, axis=1)
 
 
 def _lengths(rows: NDArray[Floating]) -> NDArray[np.float64]:

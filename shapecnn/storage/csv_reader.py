@@ -12,6 +12,7 @@ from shapecnn.storage.objects.store import read_object
 from shapecnn.storage.objects.url import Url
 
 _SEPARATORS = ",;\t"
+_LARGEST = 1 << 30  # bytes of a CSV in an object store
 
 
 def read_csv(
@@ -46,7 +47,9 @@ def _text(path: Path, error: type[UsageError]) -> tuple[str, list[str]]:
     """Return the decoded text of a CSV file, and notes for the user on its encoding (a list of sentences)."""
     try:
         # a file that the user names may be a symbolic link
-        data = read_object(path) if isinstance(path, Url) else path.read_bytes()
+        data = read_object(path, _LARGEST) if isinstance(path, Url) else path.read_bytes()
+    except ValueError:
+        raise error(f"{path} is larger than {_LARGEST / 1e9:.0f} GB. Split it.") from None
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror or problem}.") from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

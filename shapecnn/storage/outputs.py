@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from shapecnn.errors import ShapecnnError, UsageError, quoted
+from shapecnn.errors import BusyError, ShapecnnError, UsageError, quoted
 from shapecnn.storage.caches import cache_folder
 from shapecnn.storage.checksums import SUMS, parse_sums
-from shapecnn.storage.objects.heads import FOLDER
+from shapecnn.storage.objects.heads import FOLDER, DamagedError, latest_number
 from shapecnn.storage.objects.snapshot import Snapshot, latest
 from shapecnn.storage.objects.store import list_objects
 from shapecnn.storage.objects.upload import upload
 from shapecnn.storage.objects.url import Url
 from shapecnn.storage.publishing import exclusive
-from shapecnn.storage.reading import read_stored, sha256
+from shapecnn.storage.reading import read_stored, sha256, sha256_of
 from shapecnn.storage.unfinished import WORKS
 from shapecnn.workers.progress import stage
 
@@ -32,7 +32,8 @@ Objects = Literal["files", "shards"]
 Names = Callable[[Path], Mapping[str, str]]
 """Function that returns, for a finished local folder, the name in a tar shard of each file that may be packed."""
 
-_BASE = "base"  # file beside the work folder: number of the published version that was brought to it
+_WORK, _FILES = "unpublished", "files"  # the work folder unpublished/files/NAME has the name of the output
+_BASE = "base"  # file in "unpublished": number of the version that is made, and what was brought (see _mark)
 
 
 @contextmanager
@@ -43,7 +44,8 @@ def written(
 
     Args:
         out: A local folder, or a URL.
-        overwrite: Accept a URL with objects that shapecnn did not write. They stay.
+        overwrite: Accept a URL with objects that shapecnn did not write, which stay; or with a damaged version, of
+            which nothing is used.
         objects: How files are stored at a URL; None: as in the published version, or else ``files``.
         names: Function that names the files that may be packed into shards; None for no shards.
 
@@ -63,65 +65,127 @@ def written(
         yield out
         return
     place = cache_folder("objects") / "work" / sha256(str(out).encode())[:16]
-    folder = place / out.name
-    with _naming(out, folder), exclusive(place):
-        base = latest(out, fresh=True)
-        if base is None and not overwrite:
-            _require_free(out)
-        _bring(base, folder)
+    folder = place / _WORK / _FILES / out.name
+    with ExitStack() as held:
+        with _naming(out, place):
+            held.enter_context(exclusive(place))
+        base, number, is_new = _begin(out, folder, overwrite)
         try:
-            yield folder
-        except UsageError:
-            if not _is_unfinished(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-                (place / _BASE).unlink(missing_ok=True)
+            with _naming(out, folder):
+                yield folder
+        except UsageError as error:
+            if not is_new and _is_finished(folder):
+                error.args = (f"{error} What a command made before, not published yet, is in {_moved(folder)}",)
+            elif is_new and not _has_work(folder):
+                _clear(folder)
             raise
-        _publish(folder, out, base, objects, names)
-        shutil.rmtree(folder)
-        (place / _BASE).unlink()
+        try:
+            with _naming(out, folder):
+                _publish(folder, out, base, number, objects, names)
+        except BusyError as error:
+            raise BusyError(f"{error} What this command made is in {_moved(folder)}") from None
+        _clear(folder)
 
 
-def _publish(folder: Path, url: Url, base: Snapshot | None, objects: Objects | None, names: Names | None) -> None:
+def _begin(url: Url, folder: Path, overwrite: bool) -> tuple[Snapshot | None, int, bool]:
+    """Prepare the work folder: return the version to begin from, the number of the new one, and if the folder is new.
+
+    If the version is damaged and ``overwrite`` is True, begin from nothing.
+    """
+    number = latest_number(url) + 1 if overwrite else 1
+    if number > 1 and _begun(folder)[:2] == [str(number), "-"]:  # the version before is damaged: go on
+        return None, number, False
+    try:
+        base = latest(url, fresh=True)
+        if base is None and not overwrite:
+            _require_free(url)
+        following = 1 if base is None else base.head.number + 1
+        return base, following, _bring(base, following, folder)
+    except DamagedError:
+        if not overwrite:
+            raise
+    return None, number, _bring(None, number, folder)
+
+
+def _publish(
+    folder: Path, url: Url, base: Snapshot | None, number: int, objects: Objects | None, names: Names | None
+) -> None:
     content = read_stored(folder / SUMS)
     sums = {**parse_sums(content), SUMS: sha256(content)}
     if objects is None and base is not None and any(each.in_shard for each in base.table.values()):
         objects = "shards"
-    upload(folder, sums, url, base, names(folder) if names is not None and objects == "shards" else {})
+    upload(folder, sums, url, base, number, names(folder) if names is not None and objects == "shards" else {})
 
 
-def _bring(base: Snapshot | None, folder: Path) -> None:
-    """Bring the published version to the work folder, unless an interrupted command of this version has begun there."""
-    mark = folder.parent / _BASE
-    number = str(base.head.number if base is not None else 0)
-    begun = mark.read_text() if mark.exists() else None
-    if begun == number:
-        folder.mkdir(exist_ok=True)
-        return
-    if begun is not None and _is_unfinished(folder):
+def _bring(base: Snapshot | None, number: int, folder: Path) -> bool:
+    """Bring the published version to the work folder, unless an interrupted command of this version has begun there.
+
+    Returns:
+        Whether the work folder is new.
+    """
+    mark = _mark(base, number)
+    if _begun(folder) == mark:
+        folder.mkdir(parents=True, exist_ok=True)
+        return False
+    if _has_work(folder):
         raise UsageError(
-            f"Another version was published since a command was interrupted here, whose unfinished work is in "
-            f"{folder.parent}. Move this folder away to begin from the published version."
+            f"{base.url if base is not None else 'The URL'} was published anew since a command was interrupted here, "
+            f"whose work, which is not published, is in {_moved(folder)}"
         )
-    mark.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    _clear(folder)
     folder.mkdir(parents=True)
     if base is not None:
         with stage(f"Fetching {base.url}", "files") as progress:
             for done, name in enumerate(base.table, start=1):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(base.path(name), folder / name)
+                base.copy(name, folder / name)
                 progress(done, len(base.table))
-    mark.write_text(number)
+    _base(folder).write_text(" ".join(mark))
+    return True
 
 
-def _is_unfinished(folder: Path) -> bool:
-    return any((folder / name).exists() for name in WORKS)
+def _base(folder: Path) -> Path:
+    return folder.parents[1] / _BASE
+
+
+def _mark(base: Snapshot | None, number: int) -> list[str]:
+    """Return what identifies the version that a work folder began from: hashes of its table and of its SHA256SUMS."""
+    if base is None:
+        return [str(number), "-", "-"]
+    sums = base.table.get(SUMS)
+    return [str(number), base.head.table.sha256, sums.sha256 if sums is not None else "-"]
+
+
+def _begun(folder: Path) -> list[str]:
+    return _base(folder).read_text().split() if _base(folder).exists() else []
+
+
+def _has_work(folder: Path) -> bool:
+    """Return whether a work folder holds unfinished work, or something finished that is not published."""
+    return _is_finished(folder) or any((folder / name).exists() for name in WORKS)
+
+
+def _is_finished(folder: Path) -> bool:
+    brought = _begun(folder)[2:]
+    return (folder / SUMS).exists() and brought not in ([], [sha256_of(folder / SUMS)])
+
+
+def _clear(folder: Path) -> None:
+    _base(folder).unlink(missing_ok=True)
+    shutil.rmtree(folder.parents[1], ignore_errors=True)
+
+
+def _moved(folder: Path) -> str:
+    return f"{folder.parents[1]}. Move this folder away to begin from what is published now."
 
 
 def _require_free(url: Url) -> None:
-    """Raise UsageError if there are objects of the user at a URL, such as the meshes of a collection."""
-    for name, _ in list_objects(url):
-        if not name.startswith(f"{FOLDER}/"):
+    """Raise UsageError if there are objects of the user at a URL, such as the meshes of a collection.
+
+    Empty objects are markers, by which consoles of object stores make folders.
+    """
+    for name, size in list_objects(url):
+        if size and not name.startswith(f"{FOLDER}/"):
             raise UsageError(
                 f"{url} holds {quoted(name)}, which shapecnn did not write. Choose another prefix, or add --overwrite "
                 f"to publish beside it."
@@ -134,8 +198,5 @@ def _naming(url: Url, folder: Path) -> Iterator[None]:
     try:
         yield
     except ShapecnnError as error:
-        error.args = tuple(
-            arg.replace(str(folder), str(url)).replace(str(folder.parent), str(url)) if isinstance(arg, str) else arg
-            for arg in error.args
-        )
+        error.args = tuple(arg.replace(str(folder), str(url)) if isinstance(arg, str) else arg for arg in error.args)
         raise

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from shapecnn.errors import BusyError, Caution, UsageError
 from shapecnn.storage.checksums import SUMS, parse_sums, sums_bytes
+from shapecnn.storage.objects.cache import absent_file
 from shapecnn.storage.objects.snapshot import latest
 from shapecnn.storage.objects.url import Url
 from shapecnn.storage.reading import name_os_errors, read_stored, sha256, sha256_of
@@ -192,7 +193,7 @@ def published(folder: Path, name: str) -> Path:
     """
     if isinstance(folder, Url):
         snapshot = latest(folder)
-        return folder / name if snapshot is None else snapshot.path(name)
+        return absent_file() if snapshot is None else snapshot.path(name)
     staged = folder / STAGED / name
     return staged if os.path.exists(staged) else folder / name  # unlike Path.exists, no error for a too long name
 

@@ -14,7 +14,15 @@ from shapecnn.storage.checksums import SUMS, parse_sums
 from shapecnn.storage.objects.snapshot import Snapshot, latest
 from shapecnn.storage.objects.url import Url
 from shapecnn.storage.publishing import publish, published
-from shapecnn.storage.reading import TOO_MANY_OPEN, map_stored, parse_json, read_stored, sha256, sha256_of
+from shapecnn.storage.reading import (
+    TOO_MANY_OPEN,
+    map_stored,
+    parse_json,
+    read_stored,
+    sha256,
+    sha256_of,
+    sha256_of_map,
+)
 
 Content = TypeVar("Content")
 
@@ -63,7 +71,7 @@ class Sealed:
         Raises:
             StoredDataError: ``SHA256SUMS`` does not list the file, the file cannot be read, or its hash differs.
         """
-        return self._checked(name, map_stored, sha256)
+        return self._checked(name, map_stored, sha256_of_map)
 
     def check(self, name: str) -> None:
         """Raise StoredDataError unless a file of the folder, of any size, matches its hash.
@@ -155,7 +163,10 @@ class Sealed:
             raise StoredDataError(f"{self.folder / SUMS} has no hash of {printable(name)}. {self.remedy}")
         path = printable(self.folder / name)
         try:
-            content = read(self._path(name))
+            try:
+                content = read(self._path(name))
+            except FileNotFoundError:  # another process made room in the cache at this moment
+                content = read(self._path(name))
             actual = digest(content)
             if actual != self.sums[name] and self.snapshot is not None:
                 self.snapshot.forget(name)  # the copy in the cache was damaged: fetch it anew

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from shapecnn.errors import MissingLibraryError
+from shapecnn.errors import MissingLibraryError, UsageError, counted
 from shapecnn.models.device import Device, cpu_has_bfloat16, runs_on_cuda
 from shapecnn.workers.pool import available_cores
 from shapecnn.workers.progress import process_count
@@ -18,8 +18,10 @@ from shapecnn.workers.progress import process_count
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-_PATIENCE = timedelta(days=365)
-"""How long processes wait for each other. One may compute alone for hours; if one dies, its connections close."""
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for each other: longer than the first may compute alone, for example fit a classifier.
+
+If a process dies, its connections close at once, but not if its machine or the network fails; nor if it only hangs."""
 
 
 def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accelerator:
@@ -38,6 +40,7 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
 
     Raises:
         MissingLibraryError: ``logs`` is a folder, but TensorBoard is not installed.
+        UsageError: More processes were started on this machine than it has GPUs.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -49,6 +52,11 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
         reset_partial_state=True
     )  # an earlier training in this process may have set other values
     cuda = runs_on_cuda(device)
+    if cuda and (started := int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > (gpus := torch.cuda.device_count()):
+        raise UsageError(
+            f"{started} processes were started on this machine, which has {counted(gpus, 'GPU')}, but each needs a GPU "
+            f"of its own. Start one for each GPU (torchrun --nproc-per-node {gpus}), or use --device cpu."
+        )
     mixed_precision = "no"
     if precision == "auto":
         if cuda:

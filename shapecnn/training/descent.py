@@ -152,7 +152,7 @@ class Descent:
             logits = self._model(batch.inputs).float()
         # The gradients of the processes are averaged: their mean is the gradient of the mean loss of the whole batch.
         loss = self._loss(logits, batch.targets) * (share.part * processes) if len(logits) else logits.sum()
-        value = share.add_up(loss.detach()).item() / processes
+        value = share.add_up(loss.detach().clone()).item() / processes
         if not math.isfinite(value):
             raise _divergence(self.stage, number, f"The loss became {value}")
         self._stepper.zero_grad()

@@ -10,13 +10,15 @@ from datetime import timedelta
 from torch import distributed
 
 LOST = (
-    "Another process of this training has ended early, maybe because a machine was short of memory. Finished work is "
-    "kept; run the same command with --resume to continue."
+    "Another process of this training has ended early or no longer answers, maybe because a machine was short of "
+    "memory. Finished work is kept; run the same command with --resume to continue."
 )
-"""Sentence for the user if a process has lost the connection to one that told nothing, for example was killed."""
+"""Sentence for the user if a process has lost the connection to one that told nothing, for example was killed.
+
+On GPUs it is rarely told: NCCL usually aborts the process by itself if another is lost, with a report of its own."""
 
 _PATIENCE = timedelta(seconds=10)  # to reach the process that started the others
-_CLOSED = re.compile("gloo|NCCL|[Cc]onnection (closed|reset)|[Bb]roken pipe")
+_CLOSED = re.compile("[Cc]onnection (closed|reset) by peer|[Bb]roken pipe|Timed out waiting|ncclRemoteError")
 
 
 def told_elsewhere(status: int) -> int | None:
@@ -41,5 +43,8 @@ def told_elsewhere(status: int) -> int | None:
 
 
 def has_lost_another(error: BaseException) -> bool:
-    """Return whether an error says that the connection to another process of the training is closed."""
+    """Return whether an error says that another process of the training has closed its connection, or is silent.
+
+    Other errors of gloo and NCCL are not the fault of another process: a GPU that two processes share, for example.
+    """
     return isinstance(error, RuntimeError) and _CLOSED.search(str(error)) is not None

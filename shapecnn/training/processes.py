@@ -21,21 +21,27 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+_SLICE = 1 << 24  # numbers that processes add up at once
+
 
 def add_up(accelerator: Accelerator, tensor: Tensor) -> Tensor:
-    """Add up a tensor over all processes, element by element.
+    """Add up a tensor over all processes, element by element, in its own memory.
+
+    The tensor may be larger than the memory of a GPU: it is sent a slice at a time.
 
     Args:
         accelerator: Accelerate object with the processes.
-        tensor: The tensor of this process, of the same shape and type in each.
+        tensor: The tensor of this process, of the same shape and type in each. It is used up.
 
     Returns:
         The sum, on the device of ``tensor`` and with the same bits in all processes. A single process gets its own
         tensor.
     """
-    if accelerator.num_processes == 1:
-        return tensor
-    return cast("Tensor", accelerator.reduce(tensor.to(accelerator.device), "sum")).to(tensor.device)
+    if accelerator.num_processes > 1:
+        tensor = tensor.contiguous()
+        for part in torch.split(tensor.view(-1), _SLICE):
+            part.copy_(accelerator.reduce(part.to(accelerator.device), "sum"))
+    return tensor
 
 
 def from_first(accelerator: Accelerator, compute: Callable[[], Value]) -> Value:
@@ -97,7 +103,7 @@ class Share:
         return len(range(self.size)[self.own]) / self.size
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """Add up a tensor over the processes; see :func:`add_up`."""
+        """Add up a tensor over the processes, in its own memory; see :func:`add_up`."""
         return add_up(self.accelerator, tensor)
 
 
@@ -106,7 +112,8 @@ class WholeBatch(TorchFunctionMode):
 
     The statistics of batch normalization are those of the batch, and gradients flow through them. Dropout draws the
     mask of the batch, of which each process uses its part: with the same seed, all processes together use the mask of a
-    single process. Other layers compute each example alone.
+    single process. Other layers compute each example alone. Those that draw at random, such as the stochastic depth of
+    some backbones of torchvision, draw for this process alone; so does dropout inside attention as torch computes it.
 
     Args:
         share: The part of the batch that this process computes. In all tensors, the first axis has the examples of this
@@ -146,16 +153,15 @@ class WholeBatch(TorchFunctionMode):
         """Take the place of :func:`torch.nn.functional.batch_norm`, whose arguments these are."""
         if not training:
             return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-        outputs, mean, variance = cast("tuple[Tensor, ...]", _Normalization.apply(input, eps, self.share))
+        if self.share.size == 1 and input.numel() == input.shape[1]:  # as torch says it
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        arguments = input, weight, bias, eps, self.share
+        outputs, mean, variance = cast("tuple[Tensor, ...]", _Normalization.apply(*arguments))
         if running_mean is not None and running_var is not None:
             with torch.no_grad():
                 running_mean.lerp_(mean.to(running_mean.dtype), momentum)
                 running_var.lerp_(variance.to(running_var.dtype), momentum)
-        if weight is not None:
-            outputs = outputs * _by_channel(weight, input)
-        if bias is not None:
-            outputs = outputs + _by_channel(bias, input)
-        return outputs.to(input.dtype)
+        return outputs
 
     def _drop(self, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """Take the place of :func:`torch.nn.functional.dropout`, whose arguments these are."""
@@ -168,34 +174,41 @@ class WholeBatch(TorchFunctionMode):
 
 
 class _Normalization(torch.autograd.Function):
-    """Subtract the mean of each channel over the whole batch, and divide by its standard deviation."""
+    """Batch normalization over the whole batch. As torch does, it keeps only the inputs, of 16 bits under autocast."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, eps: float, share: Share) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx: Any, inputs: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, share: Share
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Normalize inputs (B, C, ...); also return mean and unbiased variance (C,) of the batch, in float64."""
         values = inputs.float()
         axes = [axis for axis in range(inputs.ndim) if axis != 1]
-        own = values.new_tensor([values.numel() // inputs.shape[1]], dtype=torch.float64)
+        own = torch.full((1,), values.numel() // inputs.shape[1], dtype=torch.float64, device=values.device)
         sums = share.add_up(torch.cat([values.sum(axes).double(), own]))
         mean, count = sums[:-1] / sums[-1], sums[-1]
-        centred = values - _by_channel(mean.float(), inputs)
-        squares = share.add_up(centred.square().sum(axes).double())
+        outputs = values - _by_channel(mean.float(), inputs)
+        squares = share.add_up(outputs.square().sum(axes).double())
         scale = (squares / count + eps).rsqrt().float()
-        outputs = centred.mul_(_by_channel(scale, inputs))
-        ctx.save_for_backward(outputs, scale, count)
-        ctx.share, ctx.axes, ctx.dtype = share, axes, inputs.dtype
+        outputs *= _by_channel(scale if weight is None else scale * weight, inputs)
+        if bias is not None:
+            outputs += _by_channel(bias, inputs)
+        ctx.save_for_backward(inputs, weight, mean, scale, count)
+        ctx.share, ctx.axes = share, axes
         ctx.mark_non_differentiable(mean, variance := squares / (count - 1))
-        return outputs, mean, variance
+        return outputs.to(inputs.dtype), mean, variance
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        """Return the gradient by the inputs, from the gradient by the normalized values."""
-        outputs, scale, count = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients by inputs, weight and bias; the latter two of the examples of this process."""
+        inputs, weight, centre, scale, count = ctx.saved_tensors
+        normal = (inputs.float() - _by_channel(centre.float(), inputs)).mul_(_by_channel(scale, inputs))
         gradient = gradients[0].float()
-        both = torch.stack([gradient.sum(ctx.axes), (gradient * outputs).sum(ctx.axes)])
-        mean, slope = (ctx.share.add_up(both.double()) / count).float()
-        change = gradient - _by_channel(mean, outputs) - outputs * _by_channel(slope, outputs)
-        return (change * _by_channel(scale, outputs)).to(ctx.dtype), None, None
+        own = torch.stack([gradient.sum(ctx.axes), (gradient * normal).sum(ctx.axes)])
+        mean, slope = (ctx.share.add_up(own.double()) / count).float()
+        change = gradient - _by_channel(mean, inputs) - normal.mul_(_by_channel(slope, inputs))
+        change *= _by_channel(scale if weight is None else scale * weight, inputs)
+        by_weight, by_bias = (own[row] if ctx.needs_input_grad[which] else None for row, which in ((1, 1), (0, 2)))
+        return change.to(inputs.dtype), by_weight, by_bias, None, None
 
 
 def _by_channel(values: Tensor, like: Tensor) -> Tensor:

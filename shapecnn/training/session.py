@@ -229,6 +229,7 @@ class Session:
             time.monotonic() - start,
             self.data.experiment.target,
         )
+        self.accelerator.wait_for_everyone()  # others may still read what is removed when the run is published
         if self.accelerator.is_main_process:
             if self.data.scale is not None:
                 self._unstandardize(self.data.scale)

@@ -24,7 +24,7 @@ from shapecnn.training.stage_activations import StageActivations
 from shapecnn.training.step_results import StepSearch, StepTrial
 from shapecnn.training.trainer import initial_network, open_data, train_plan
 from shapecnn.training.validation import describe_figures
-from shapecnn.workers.progress import ProgressBar
+from shapecnn.workers.progress import ProgressBar, process_count
 
 FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """The learning rates that are tried, relative to the one in the config."""
@@ -59,10 +59,13 @@ def search_step(
         The training loss and the validation results of each learning rate.
 
     Raises:
-        UsageError: No stage uses gradient descent, no shapes are held out, or the data is unsuitable.
+        UsageError: No stage uses gradient descent, no shapes are held out, the data is unsuitable, or torchrun has
+            started several processes.
         WeightsError: The pretrained weights are not available.
         TrainingError: The training diverged with every learning rate.
     """
+    if process_count() > 1:
+        raise UsageError("--find-step runs in a single process: start it without torchrun or accelerate launch.")
     require_device(device)
     number, stage = _first_descent(plan.experiment)
     data = open_data(plan, fetch=True, say=say)
@@ -107,8 +110,6 @@ class _Trials:
         bar: ProgressBar,
     ) -> None:
         accelerator = open_accelerator(device, data.experiment.precision, None)
-        if accelerator.num_processes > 1:
-            raise UsageError("--find-step runs in a single process: start it without torchrun or accelerate launch.")
         self.stage, self.accelerator, self.bar = stage, accelerator, bar
         self.network = network.to(accelerator.device).to(memory_format=memory_layout(data.input.kind))
         self.initial = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}

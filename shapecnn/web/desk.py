@@ -84,7 +84,7 @@ class Desk:
                 self._loaded = True
 
     def _load(self) -> None:
-        self.searcher.compared()  # a search with a shape of the collection needs this only
+        self.searcher.prepare()  # a search with a shape of the collection needs this only
         corners = np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)], np.float64)
         tetrahedron = corners, np.array([(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)])
         self.searcher.query([tetrahedron], k=1)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shapecnn.api.records import SCHEMA_VERSION
-from shapecnn.errors import MissingLibraryError
+from shapecnn.errors import MissingLibraryError, UsageError
 from shapecnn.search.projection import Layout, lay_out, map_file
 from shapecnn.storage.map_table import map_bytes
 from shapecnn.web import schemas
@@ -100,6 +100,8 @@ class MapDesk:
     def _compute(self) -> None:
         try:
             layout = lay_out(self._desk.searcher)
+        except UsageError as error:  # too many shapes
+            self._state, self._message = "failed", str(error)
         except MissingLibraryError:  # its message may name a folder of this machine
             self._state, self._message = "failed", NO_LIBRARY
         except Exception:

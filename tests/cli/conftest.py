@@ -56,7 +56,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     """Function that runs a command: ``command("render", collection, out, "--json")``."""
 
     def run(*arguments: object) -> Run:
-        typed = [os.fsdecode(a) if isinstance(a, bytes | os.PathLike) else str(a) for a in arguments]
+        typed = [os.fsdecode(a) if isinstance(a, bytes) else str(a) for a in arguments]
         monkeypatch.setattr(sys, "argv", ["shapecnn", *typed])
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:

@@ -150,9 +150,26 @@ def test_an_index_is_described_and_its_changed_meshes_counted(
     facts = answer["facts"]
     assert (answer["kind"], facts["model"], facts["run"], facts["shapes"]) == ("index", "@imagenet", None, 9)
     assert facts["meshes"] == {"checked": 9, "missing": 0, "changed_since": 0}
+    assert (facts["rows"], facts["kind"], facts["lists"]) == ("full", "auto", 0)
     assert facts["bytes"] == (solids_index / "features.safetensors").stat().st_size
     assert facts["first"] == str(solids / "box" / "brick.stl")
     assert "all 9 are there, unchanged by date" in command("info", solids_index).stdout
+
+
+def test_an_index_tells_its_form_and_an_update_of_nothing_settles_its_dates(
+    solids: Path, tmp_path: Path, command: Command
+) -> None:
+    collection, index = shutil.copytree(solids, tmp_path / "solids"), tmp_path / "index"
+    make = ("index", collection, index, "--set", "adapt=false", "--rows", "small", "--kind", "ivf", "--workers", 1)
+    command(*make)
+    facts = command("info", index, "--json").json("info")["facts"]
+    sizes = [(index / f"{name}.safetensors").stat().st_size for name in ("features", "inverted")]
+    assert (facts["rows"], facts["kind"], facts["bytes"]) == ("small", "ivf", sum(sizes))
+    assert f"inverted file of {facts['lists']} lists (--kind ivf)" in command("info", index).stdout
+    os.utime(collection / "box" / "cube.off")
+    assert command("info", index, "--json").json("info")["facts"]["meshes"]["changed_since"] == 1
+    command(*make)
+    assert command("info", index, "--json").json("info")["facts"]["meshes"]["changed_since"] == 0
 
 
 def test_an_index_of_a_run_knows_what_became_of_both(world: Path, command: Command) -> None:

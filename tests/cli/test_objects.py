@@ -13,11 +13,18 @@ from typing import Any
 
 import pytest
 
+import shapecnn
 from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.cli.free_paths import beside, free_run
+from shapecnn.errors import CollectionError, UsageError
+from shapecnn.information.trained import _state_of_run
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.storage import csv_reader
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.objects.store import delete_objects, list_objects, read_object, write_object
 from shapecnn.storage.objects.url import Url
-from shapecnn.storage.publishing import published
+from shapecnn.storage.outputs import written
+from shapecnn.storage.publishing import publish, published
 from tests.cli.conftest import Command
 from tests.evaluations import write_splits
 from tests.solids import contents
@@ -193,6 +200,8 @@ def test_faults_pass_unseen_or_are_reported_for_their_mesh(stored: Url, bucket: 
         (["eval", "@sph", "--data", "x", "--out", "s3://b/x"], "is a URL, but a local path is needed here"),
         (["render", "meshes", "out", "--objects", "shards"], "out is a local folder: leave it out"),
         (["render", "s3://", "out"], "s3:// names nothing: add a bucket"),
+        (["render", "meshes", "gcs://b/x"], "'gcs://b/x' is not a URL that shapecnn knows: use s3://, gs://, az://"),
+        (["demo", "S3://b/x"], "'S3://b/x' is not a URL that shapecnn knows"),
         (
             ["train", "demo-shapenets", "--data", "x", "--out", "s3://b/x", "--tensorboard"],
             "--tensorboard writes its log",
@@ -241,3 +250,38 @@ def test_a_killed_render_continues_where_it_stopped(
     assert done["skipped"] >= 2
     assert done["written"] + done["skipped"] == 9
     assert answer("verify", bucket / "grids")["good"]
+
+
+def test_what_is_suggested_at_a_url_is_free(bucket: Url) -> None:
+    assert beside(bucket, "views") == f"{bucket}/views"  # not in another bucket
+    assert beside(bucket / "meshes", "views") == f"{bucket}/meshes-views"
+    assert free_run(bucket / "views") == f"{bucket}/views-run"
+    with written(bucket / "views-run") as made:
+        publish(made, {"model.json": b"{}"})
+    assert free_run(bucket / "views") == f"{bucket}/views-run-2"
+
+
+def test_info_of_a_local_index_whose_run_cannot_be_reached(
+    bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    forget()
+    assert _state_of_run(str(bucket / "run"), "0" * 64) == "unknown"
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    assert _state_of_run(str(bucket / "run"), "0" * 64) == "unknown"
+    assert _state_of_run("gcs://bucket/run", "0" * 64) == "unknown"
+    assert _state_of_run(str(tmp_path / "run"), "0" * 64) == "missing"
+
+
+def test_a_list_in_a_bucket_has_a_limit(bucket: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_object(bucket / "list.csv", b"path" * 100)
+    monkeypatch.setattr(csv_reader, "_LARGEST", 100)
+    with pytest.raises(CollectionError, match=r"list\.csv is larger than"):
+        list_shapes(bucket / "list.csv")
+
+
+def test_a_ladder_is_written_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="s3://b/ladder is a URL, but a local path is needed here"):
+        shapecnn.climb_ladder("meshes", "s3://b/ladder", ["logistic-grids"])
+    assert contents(tmp_path) == {}

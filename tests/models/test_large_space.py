@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shapecnn.models import adapted_space
+from shapecnn.models import adapted_space, large_space
 from shapecnn.models.adapted_space import AdaptedSpace, _originals
 from shapecnn.models.large_space import find_copies, find_nearest
 from shapecnn.shared.similarity import unit
@@ -53,6 +53,24 @@ def test_nearly_all_nearest_vectors_are_found_and_never_the_own_one() -> None:
     whole = find_nearest(rows, rows, own, 5, probes=1000)
     best = [-np.sort(-np.take_along_axis(cosines, each, axis=1)) for each in (whole, nearest)]
     assert best[0] == pytest.approx(best[1], abs=1e-6)  # of equally near vectors, either may be found
+
+
+def test_rounding_does_not_decide_which_vector_is_nearest() -> None:
+    """Each vector has a near twin, whose cosines differ by less than float32 can tell."""
+    random = np.random.default_rng(3)
+    known = unit(np.repeat(random.normal(size=(60, 32)), 2, axis=0))
+    known = unit((known + 3e-8 * random.normal(size=known.shape)).astype(np.float32))
+    items = unit(random.normal(size=(400, 32)).astype(np.float32))
+    exact = items.astype(np.float64) @ known.T.astype(np.float64)
+    found = find_nearest(items, known, np.full(400, -1), 1, probes=1000)
+    assert np.array_equal(found[:, 0], exact.argmax(axis=1))
+
+
+def test_long_lists_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = clouds(300)
+    found = find_nearest(rows, rows, np.arange(300), 5)
+    monkeypatch.setattr(large_space, "_MOST", 1)
+    assert np.array_equal(find_nearest(rows, rows, np.arange(300), 5), found)
 
 
 def test_a_large_collection_is_adapted_almost_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:

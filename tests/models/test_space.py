@@ -15,6 +15,7 @@ from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.models import adapted_space as space
 from shapecnn.models.adapted_space import FARTHER, PRIOR, SHARE, AdaptedSpace
 from shapecnn.models.space import FeatureSpace
+from shapecnn.shared.similarity import most_similar
 
 
 def features(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:
@@ -211,7 +212,7 @@ def test_neighbours_do_not_depend_on_the_rounding_of_another_machine() -> None:
     expected = np.sort(np.argsort(-exact.round(14), axis=1, kind="stable")[:, :5], axis=1)
     for _ in range(5):
         cosines = (exact + random.uniform(-3e-7, 3e-7, exact.shape)).astype(np.float32)
-        assert (space._most_similar(cosines, rows, known, 5) == expected).all()
+        assert (most_similar(cosines, rows, known, 5) == expected).all()
 
 
 def test_memory_does_not_grow_with_the_square_of_the_collection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -25,16 +26,19 @@ def shapes(count: int, classes: int, size: int, seed: int) -> tuple[Tensor, Tens
 
 
 def collected(features: Tensor, labels: Tensor, blocks: tuple[int, ...], cuts: list[int]) -> Moments:
-    """Moments of neighbouring parts, each collected alone, joined in reverse order."""
-    ends = [0, *sorted(cuts), len(features)]
-    parts = []
+    """Moments of neighbouring parts, each collected alone, as by a process; each is added to those before it."""
+    ends, sums = [0, *sorted(cuts), len(features)], []
     for start, stop in itertools.pairwise(ends):
-        parts.append(Moments(labels, blocks))
-        parts[-1].add(slice(start, stop), features[start:stop])
-    whole = parts.pop()
-    for part in reversed(parts):
-        whole.join(part)
-    return whole
+        part = Moments(labels, blocks)
+        part.add(slice(start, stop), features[start:stop])
+        earlier, sums = iter(sums), []
+
+        def add(tensor: Tensor, earlier: Iterator[Tensor] = earlier, sums: list[Tensor] = sums) -> Tensor:
+            sums.append(tensor + next(earlier, 0))
+            return sums[-1]
+
+        part.add_up(add)
+    return part
 
 
 @settings(max_examples=40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from shapecnn.meshes.shards import Shard
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import dividing
 from shapecnn.search import plan as planning
-from shapecnn.search.dividing import divides
-from shapecnn.search.index import HEADER, INVERTED, read_index
+from shapecnn.search.dividing import PROBES, divide_features, divides
+from shapecnn.search.index import HEADER, INVERTED, Index, IndexedShape, read_index
+from shapecnn.search.inverted import InvertedFile
+from shapecnn.search.neighbours import search
 from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Searcher
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.workers.pool import Workers
 from tests.sealing import forge
+from tests.search.test_inverted import RECORD, SIZE, groups
 from tests.solids import contents, write_ball
 
 
@@ -29,7 +33,8 @@ def update(
     collection: Path, folder: Path, said: list[str] | None = None, shard: Shard | None = None, **options: Any
 ) -> None:
     plan = plan_index(folder, IndexRequest(settings={"adapt": False}, **options))
-    bring_up_to_date(collection, folder, plan, shard=shard, device="cpu", workers=Workers(1), say=(said or []).append)
+    said = [] if said is None else said
+    bring_up_to_date(collection, folder, plan, shard=shard, device="cpu", workers=Workers(1), say=said.append)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +54,12 @@ def folder(made: Path, tmp_path: Path) -> Path:
 def test_an_index_finds_the_same_with_an_inverted_file(solids: Path, folder: Path, rows: Any) -> None:
     update(solids, folder, rows=rows)
     exact = read_index(folder)
-    said = ["first"]
+    said: list[str] = []
     update(solids, folder, said, rows=rows, kind="ivf")
     divided = read_index(folder)
     assert exact.inverted is None
     assert divided.inverted is not None
-    assert "finds 100.0% of the 10 most similar shapes" in said[-1]
+    assert "finds 100.0% of the 10 other shapes" in said[-1]
     model = UntrainedModel.of(adapt=False)
     for index in (exact, divided):
         assert Searcher(index, model, device="cpu").compared()[1].shape == (9, 1280)
@@ -81,6 +86,28 @@ def test_an_update_keeps_the_lists_and_an_unchanged_index_its_file(solids: Path,
     assert [bool(flag) for flag in after.inverted.trained[np.argsort(after.inverted.members)]] == [
         shape.id != "round/pebble.off" for shape in after.shapes
     ]
+
+
+def test_an_update_of_more_lists_than_a_search_reads(tmp_path: Path) -> None:
+    features, said = groups(3000), []
+    shapes = [IndexedShape(f"{row:04}.off", None, None, f"{row:064x}", "") for row in range(3000)]
+    lists, _ = divide_features(features, shapes, None, tmp_path / "first", said.append)
+    assert lists > PROBES
+    assert f"{lists} lists: a search reads {PROBES} of them" in said[0]
+    first = InvertedFile.read((tmp_path / "first").read_bytes(), 3000, SIZE, lists)
+    old = Index(RECORD, {}, shapes, features, inverted=first)
+    kept = np.flatnonzero(np.arange(3000) % 3)
+    left, after = [shapes[row] for row in kept], features[kept]
+    left[7] = replace(left[7], sha256="f" * 64)
+    assert divide_features(after, left, old, tmp_path / "second", said.append)[0] == lists
+    second = InvertedFile.read((tmp_path / "second").read_bytes(), 2000, SIZE, lists)
+    assert second.members[second.trained == 0].tolist() == [7]
+    index = Index(RECORD, {}, left, after, inverted=second)
+    found = search(index, after[::40], 10)
+    exact = search(replace(index, inverted=None), after[::40], 10)
+    shared = [len({*one} & {*other}) / 10 for one, other in zip(found, exact, strict=True)]
+    assert 0.95 < np.mean(shared) <= 1
+    assert [hits[0] for hits in found] == [hits[0] for hits in exact]
 
 
 def test_a_lost_inverted_file_is_made_again_and_is_removed_when_not_wanted(solids: Path, folder: Path) -> None:
@@ -110,6 +137,17 @@ def test_only_features_that_are_compared_as_they_are_are_divided(tmp_path: Path)
     assert [divides("ivf", True, count) for count in counts] == [False, True, True, True]
     assert not divides("exact", True, 100_000)
     assert not divides("auto", False, 100_000)
+
+
+@pytest.mark.parametrize("settings", [{"adapt": True}, {"descriptor": "sph", "adapt": True}])
+def test_the_kind_of_an_index_does_not_bind_another_model(solids: Path, folder: Path, settings: dict[str, Any]) -> None:
+    update(solids, folder, kind="ivf")
+    plan = plan_index(folder, IndexRequest(settings=settings))
+    assert plan.chosen.kind == "auto"
+    with pytest.raises(MismatchError, match="--overwrite"):
+        bring_up_to_date(solids, folder, plan, device="cpu", workers=Workers(1))
+    with pytest.raises(UsageError, match="--kind ivf needs"):
+        plan_index(folder, IndexRequest(settings=settings, kind="ivf"))
 
 
 def test_a_large_index_is_divided_and_one_that_shrinks_is_not(
@@ -143,7 +181,7 @@ def test_merged_parts_have_the_lists_of_one_run(
         assert (held.form.rows, held.inverted is not None) == ("small", kind == "ivf")  # each has fewer than 9 shapes
     shapecnn.merge(parts, tmp_path / "merged", say=(said := []).append)
     assert contents(tmp_path / "merged") == contents(tmp_path / "whole")
-    assert "of the 10 most similar shapes" in said[0]
+    assert "of the 10 other shapes most similar" in said[0]
 
 
 def test_parts_of_different_form_are_refused(solids: Path, tmp_path: Path) -> None:

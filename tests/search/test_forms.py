@@ -13,11 +13,17 @@ import shapecnn
 from shapecnn.api.indexes import answers_page
 from shapecnn.errors import UsageError
 from shapecnn.information.description import describe
-from shapecnn.search.projection import lay_out
+from shapecnn.search import projection
+from shapecnn.search.projection import lay_out, map_file
+from shapecnn.search.small_rows import PackedFeatures
 from shapecnn.verify import verify
 from shapecnn.web.desk import Desk
 from shapecnn.web.limits import Limits
 from shapecnn.workers.pool import Workers
+
+
+def _refuse(*_: Any, **__: Any) -> None:
+    raise AssertionError("all features were decoded")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +38,7 @@ from shapecnn.workers.pool import Workers
     ids=lambda form: " ".join(f"{value}" for value in form.values()),
 )
 def test_every_form_of_an_index_is_read_by_all_that_reads_one(
-    solids: Path, tmp_path: Path, form: dict[str, Any]
+    solids: Path, tmp_path: Path, form: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, said = tmp_path / "index", []
     shapecnn.update_index(solids, folder, **form, device="cpu", workers=1, say=said.append)
@@ -51,8 +57,23 @@ def test_every_form_of_an_index_is_read_by_all_that_reads_one(
     layout = lay_out(searcher, tmp_path / "maps")
     assert layout.positions.shape == (9, 2)
     assert np.isfinite(layout.similarities).all()
+    if {"rows", "kind"} <= form.keys():  # beyond memory: nothing but the map decodes all features
+        monkeypatch.setattr(PackedFeatures, "__array__", _refuse)
+        Desk(searcher, None, "index", Limits(1 << 20, Workers(1))).warm()
+    assert map_file(searcher, tmp_path / "maps").is_file()
     desk = Desk(searcher, None, "index", Limits(1 << 20, Workers(1)))
+    found = desk.results(desk.query("shape-0"), 5, "round")["results"]
+    assert [each["label"] for each in found] == ["round"] * len(found)
     assert desk.about()["shapes"] == 9
     assert desk.takes_pictures == (form.get("pictures", True) and "model" not in form)
     assert not verify(folder, solids).findings
     assert describe(folder).facts["shapes"] == 9
+
+
+def test_a_map_of_too_many_shapes_is_refused(
+    solids_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instead of hours of work: its time grows with the square of their number."""
+    monkeypatch.setattr(projection, "LARGEST", 8)
+    with pytest.raises(UsageError, match=r"A map has at most 8 shapes, but the index has 9: .*--shard"):
+        lay_out(shapecnn.open_index(solids_index, device="cpu", workers=1), tmp_path)

@@ -17,9 +17,11 @@ from safetensors.numpy import load_file
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.joined import resolve_index_model
 from shapecnn.models.untrained import UntrainedModel
+from shapecnn.search import neighbours
 from shapecnn.search import plan as planning
+from shapecnn.search.header import Form
 from shapecnn.search.index import FEATURES, HEADER, Index, IndexedShape, index_settings, read_index
-from shapecnn.search.neighbours import search_views
+from shapecnn.search.neighbours import search, search_views
 from shapecnn.search.plan import IndexPlan, IndexRequest, plan_index
 from shapecnn.search.query import Searcher, require_views
 from shapecnn.search.record import ModelRecord
@@ -75,6 +77,36 @@ def test_pictures_find_the_view_they_were_drawn_from(solids_index: Path) -> None
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
+def test_only_the_rows_to_search_are_decoded_and_a_block_at_a_time(
+    solids_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(6)
+    views = unit(np.abs(random.normal(size=(40, 3, 64))).astype(np.float32))
+    shapes = [IndexedShape(f"{row:02d}.off", None, None, "", "") for row in range(40)]
+    packed = PackedFeatures(pack(views[:, 0]))
+    index = Index(read_index(solids_index).record, {}, shapes, packed, PackedViews(*encode(views), size=64))
+    every = search(index, packed[:2], 40), search_views(index, views[:2, 1], 40)
+    read: list[int] = []
+    for kind in (PackedFeatures, PackedViews):
+        take = kind.__getitem__
+
+        def count(self: Any, part: Any, take: Any = take) -> Any:
+            found = take(self, part)
+            read.append(len(found))
+            return found
+
+        monkeypatch.setattr(kind, "__getitem__", count)
+    monkeypatch.setattr(neighbours, "PART", 4)
+    monkeypatch.setattr(neighbours, "PACKED_BLOCK", 4)
+    among = np.arange(1, 40, 3)
+    chosen = search(index, packed[:2], 4, among=among), search_views(index, views[:2, 1], 4, among)
+    for some, whole in zip(chosen, every, strict=True):
+        for hits, others in zip(some, whole, strict=True):
+            assert hits == [hit for hit in others if int(hit.shape.id[:2]) in among][:4]
+    assert max(read) <= 4
+    assert search(index, packed[:1], 4, among=among[:0]) == [[]]
+
+
 def test_an_index_becomes_small_without_computing_a_feature_and_finds_the_same(solids: Path, folder: Path) -> None:
     full = read_index(folder)
     assert update(solids, folder, rows="small").unchanged == 9
@@ -120,7 +152,7 @@ def test_an_index_without_pictures_says_so_and_gets_them_when_asked(solids: Path
     update(solids, folder, rows=rows, pictures=False)
     index = read_index(folder)
     assert (index.views, index.form.pictures, "views" in load_file(folder / FEATURES)) == (None, False, False)
-    assert plan_index(folder, IndexRequest()).pictures is False
+    assert plan_index(folder, IndexRequest()).chosen.pictures is False
     with pytest.raises(UsageError, match="--pictures"):
         require_views(index, UntrainedModel.of(), "index")
     update(solids, folder, pictures=True)
@@ -134,8 +166,8 @@ def test_an_index_of_a_large_collection_is_small_unless_it_was_full(
 ) -> None:
     plan = IndexPlan.of(UntrainedModel.of())
     assert [plan.form(count).rows for count in (0, 9_999, 10_000)] == ["full", "full", "small"]
-    assert replace(plan, rows="full").form(10_000).rows == "full"
-    assert replace(plan, rows="small").form(0).rows == "small"
+    assert replace(plan, sized=False).form(10_000).rows == "full"
+    assert replace(plan, chosen=Form("small")).form(0).rows == "small"
     joined = resolve_index_model("@imagenet", {"descriptor": "sph"})
     assert replace(plan, model=joined, record=ModelRecord.of(joined, "z", None)).form(10_000).rows == "full"
     monkeypatch.setattr(planning, "SMALL_FROM", 9)
@@ -148,6 +180,16 @@ def test_an_index_of_a_large_collection_is_small_unless_it_was_full(
 def test_descriptors_have_full_rows_only(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--rows small stores features of networks"):
         plan_index(tmp_path / "index", IndexRequest(model="@sph", rows="small"))
+
+
+@pytest.mark.parametrize("other", [{"model": "@sph"}, {"settings": {"descriptor": "sph"}}])
+def test_the_rows_of_an_index_do_not_bind_another_model(solids: Path, folder: Path, other: dict[str, Any]) -> None:
+    update(solids, folder, rows="small")
+    assert plan_index(folder, IndexRequest(**other)).form(10_000).rows == "full"
+    with pytest.raises(MismatchError, match="--overwrite"):
+        update(solids, folder, **other)
+    with pytest.raises(UsageError, match="--rows small stores features of networks"):
+        plan_index(folder, IndexRequest(**other, rows="small"))
 
 
 def test_neighbours_that_do_not_exist_are_refused(solids: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shapecnn.meshes.collection import Shape
-from shapecnn.search.stamps import SETTLED, Stamps, now, write_stamps
+from shapecnn.search import stamps as module
+from shapecnn.search.stamps import Stamps, take_stamps, write_stamps
+from shapecnn.storage.objects.url import as_path
 
-HASH = "ab" * 32
-LATER = 10 * SETTLED  # as if the files had been written long before
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the files had been written long before."""
+    monkeypatch.setattr(module, "SETTLED", -(10**10))
 
 
 @pytest.fixture
@@ -28,54 +34,97 @@ def hashes(shapes: list[Shape]) -> dict[str, str]:
     return {shape.id: f"{number:064x}" for number, shape in enumerate(shapes, start=1)}
 
 
+@pytest.mark.usefixtures("settled")
 def test_unchanged_files_are_known_again(shapes: list[Shape], tmp_path: Path) -> None:
-    write_stamps(tmp_path / "index", shapes, hashes(shapes), now() + LATER, tmp_path / "kept")
+    write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
     stamps = Stamps.read(tmp_path / "index", tmp_path / "kept")
     assert len(stamps) == 3
-    assert stamps.trusted(shapes) == hashes(shapes)
+    assert stamps.trusted(take_stamps(shapes)) == hashes(shapes)
     assert len(Stamps.read(tmp_path / "another", tmp_path / "kept")) == 0
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_file_with_another_size_or_time_is_not_known(shapes: list[Shape], tmp_path: Path) -> None:
-    write_stamps(tmp_path / "index", shapes, hashes(shapes), now() + LATER, tmp_path / "kept")
+    write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
     shapes[0].file.write_bytes(b"longer than before")
     status = os.stat(shapes[1].file)
     shapes[1].file.write_bytes(b"B.off")
     os.utime(shapes[1].file, ns=(status.st_atime_ns, status.st_mtime_ns))  # the time of a change cannot be set
     shapes.append(Shape("d.off", None, None, tmp_path / "d.off"))  # which does not exist
-    known = Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(shapes)
+    known = Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(take_stamps(shapes))
     assert known == {"c.off": hashes(shapes)["c.off"]}
 
 
 def test_a_file_that_was_just_written_gets_no_stamp(shapes: list[Shape], tmp_path: Path) -> None:
-    write_stamps(tmp_path / "index", shapes, hashes(shapes), now(), tmp_path / "kept")
+    write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
     assert len(Stamps.read(tmp_path / "index", tmp_path / "kept")) == 0
 
 
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_changes_while_it_is_hashed_is_not_known(shapes: list[Shape], tmp_path: Path) -> None:
+    taken = take_stamps(shapes)
+    shapes[0].file.write_bytes(b"A.off")
+    write_stamps(tmp_path / "index", taken, hashes(shapes), tmp_path / "kept")
+    known = Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(take_stamps(shapes))
+    assert known.keys() == {"b.off", "c.off"}
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("field", ["number", "size", "modified", "changed"])
+def test_every_part_of_a_stamp_counts(shapes: list[Shape], tmp_path: Path, field: str) -> None:
+    taken = take_stamps(shapes)
+    write_stamps(tmp_path / "index", taken, hashes(shapes), tmp_path / "kept")
+    taken["b.off"] = taken["b.off"]._replace(**{field: getattr(taken["b.off"], field) + 1})
+    known = Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(taken)
+    assert known.keys() == {"a.off", "c.off"}
+
+
+@pytest.mark.usefixtures("settled")
+def test_another_file_of_the_same_size_and_times_is_not_known(shapes: list[Shape], tmp_path: Path) -> None:
+    """File systems with coarse times give files that are written one after the other the same times."""
+    (tmp_path / "other").mkdir()
+    others = [replace(shape, file=tmp_path / "other" / shape.id) for shape in shapes]
+    for shape in others:
+        shape.file.write_bytes(b"other")
+    one, other = take_stamps(shapes), take_stamps(others)
+    write_stamps(tmp_path / "index", one, hashes(shapes), tmp_path / "kept")
+    alike = {name: stamp._replace(number=other[name].number) for name, stamp in one.items()}
+    assert Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(alike) == {}
+
+
+@pytest.mark.usefixtures("settled")
 def test_members_of_a_zip_have_the_stamp_of_the_zip(tmp_path: Path) -> None:
     zipped = tmp_path / "meshes.zip"
     with zipfile.ZipFile(zipped, "w") as archive:
         archive.writestr("a.off", "one")
         archive.writestr("b.off", "two")
     shapes = [Shape(name, None, None, zipped, name) for name in ("a.off", "b.off")]
-    write_stamps(tmp_path / "index", shapes, hashes(shapes), now() + LATER, tmp_path / "kept")
+    write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
     stamps = Stamps.read(tmp_path / "index", tmp_path / "kept")
-    assert stamps.trusted(shapes) == hashes(shapes)
+    assert stamps.trusted(take_stamps(shapes)) == hashes(shapes)
     with zipfile.ZipFile(zipped, "a") as archive:
         archive.writestr("c.off", "three")
-    assert stamps.trusted(shapes) == {}
+    assert stamps.trusted(take_stamps(shapes)) == {}
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", None])
+@pytest.mark.usefixtures("settled")
 def test_damaged_stamps_are_no_stamps(shapes: list[Shape], tmp_path: Path, damage: bytes | None) -> None:
-    write_stamps(tmp_path / "index", shapes, hashes(shapes), now() + LATER, tmp_path / "kept")
+    write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
     (kept,) = (tmp_path / "kept").iterdir()
     content = kept.read_bytes()
     kept.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if damage is None else damage)
-    assert Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(shapes) == {}
+    assert Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(take_stamps(shapes)) == {}
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_cache_that_cannot_be_written_is_no_error(shapes: list[Shape], tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("a file in place of the folder")
-    write_stamps(tmp_path / "index", shapes, hashes(shapes), now() + LATER, tmp_path / "kept")
+    write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
     assert len(Stamps.read(tmp_path / "index", tmp_path / "kept")) == 0
+
+
+@pytest.mark.usefixtures("settled")
+def test_files_in_an_object_store_have_no_stamps(tmp_path: Path) -> None:
+    file = Shape("a.off", None, None, as_path("s3://bucket/a.off"))
+    assert take_stamps([file]) == {}

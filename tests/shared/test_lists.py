@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shapecnn.shared.lists import Lists
 from shapecnn.shared.similarity import unit
@@ -21,6 +22,31 @@ def test_each_vector_is_in_the_list_of_its_nearest_centre() -> None:
         own = members[starts[number] : starts[number + 1]]
         assert np.array_equal(own, np.flatnonzero(nearest == number))
     assert np.array_equal(Lists.train(vectors, 12).centres, lists.centres)
+
+
+def test_rounding_does_not_decide_the_list_of_a_vector() -> None:
+    """The sums of float32 are rounded differently with another number of cores: here each list has a near twin."""
+    random = np.random.default_rng(2)
+    centres = unit(np.repeat(random.normal(size=(40, 64)), 2, axis=0))
+    centres = unit((centres + 3e-8 * random.normal(size=centres.shape)).astype(np.float32))
+    vectors = unit(random.normal(size=(500, 64)).astype(np.float32))
+    exact = vectors.astype(np.float64) @ centres.T.astype(np.float64)
+    lists = Lists(centres)
+    assert np.array_equal(lists.nearest(vectors)[:, 0], exact.argmax(axis=1))
+    assert np.array_equal(np.sort(lists.nearest(vectors, 3)), np.sort(np.argsort(-exact, axis=1, kind="stable")[:, :3]))
+
+
+def test_the_number_of_cores_has_no_effect() -> None:
+    random = np.random.default_rng(4)
+    shapes = np.maximum(random.normal(size=(60, 256)), 0)  # many near copies of few
+    vectors = unit((shapes[random.integers(60, size=4001)] + 1e-6 * random.random((4001, 256))).astype(np.float32))
+    made = []
+    for cores in (1, 2):
+        with threadpool_limits(cores):
+            lists = Lists.train(vectors, 60)
+            made.append((lists.centres, *lists.divide(vectors)))
+    for one, two in zip(*made, strict=True):
+        assert np.array_equal(one, two)
 
 
 def test_training_finds_groups_that_are_there() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +22,7 @@ from shapecnn.errors import BusyError, ObjectStoreError, StoredDataError, UsageE
 from shapecnn.storage.objects import cache, heads, shards, snapshot
 from shapecnn.storage.objects.heads import OBJECTS, head_url
 from shapecnn.storage.objects.snapshot import latest
-from shapecnn.storage.objects.store import delete_objects, list_objects, write_object
+from shapecnn.storage.objects.store import BLOCK, delete_objects, list_objects, write_object
 from shapecnn.storage.objects.url import Url, as_path
 from shapecnn.storage.outputs import Objects, written
 from shapecnn.storage.publishing import publish, published
@@ -170,6 +172,9 @@ def test_of_two_writers_one_is_told(bucket: Url) -> None:
     with pytest.raises(BusyError, match=r"has published at s3://[\w-]+ in the meantime\. Nothing of it was changed"):
         _publish_late(bucket, [{"a": b"early"}])
     assert read(bucket) == {"a": b"early"}
+    with pytest.raises(UsageError, match=r"was published anew .* whose work, which is not published, is in /"):
+        write(bucket, {"a": b"later"})
+    shutil.rmtree(cache.fetched_folder().parent / "work")
     write(bucket, {"a": b"later"})
     assert read(bucket) == {"a": b"later"}
 
@@ -236,14 +241,15 @@ def test_a_usage_error_leaves_nothing_and_work_that_was_begun_stays(bucket: Url)
     assert work in made.parents
 
 
-def test_unfinished_work_of_an_older_version_is_not_dropped(bucket: Url) -> None:
+def test_unfinished_work_of_an_older_version_is_not_dropped(bucket: Url, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"), written(bucket) as made:  # noqa: PT012
         claim(made / RESUME)
         raise OSError(errno.ENOSPC, "full")
     _publish_elsewhere(bucket, {"a": b"x"})
-    with pytest.raises(UsageError, match=r"whose unfinished work is in .*Move this folder away"):
+    where = re.escape(str(made.parents[1]))
+    with pytest.raises(UsageError, match=rf"which is not published, is in {where}\. Move this folder away"):
         write(bucket, PICTURES)
-    shutil.rmtree(made.parent)
+    shutil.move(made.parents[1], tmp_path / "moved")
     write(bucket, PICTURES)
     assert read(bucket) == PICTURES
 
@@ -279,11 +285,204 @@ def test_damage_in_the_store_and_in_the_cache(bucket: Url) -> None:
             latest(bucket)
 
 
+def test_finished_work_survives_a_usage_error(bucket: Url, proxy: Proxy) -> None:
+    """Hours of training, whose upload failed."""
+    proxy.faults.plan = {r"PUT .*/heads/": ["503", "…"]}
+    with pytest.raises(ObjectStoreError):
+        write(bucket, PICTURES)
+    proxy.faults.plan = {}
+    with (
+        pytest.raises(UsageError, match=r"^other settings\. What a command made before, .* is in /") as refused,
+        written(bucket) as made,
+    ):
+        raise UsageError("other settings.")
+    assert (made / "chair/3.png").read_bytes() == PICTURES["chair/3.png"]
+    assert str(made.parents[1]) in str(refused.value)
+    write(bucket, PICTURES)
+    assert read(bucket) == PICTURES
+
+
+def test_moved_work_does_not_count_as_begun(bucket: Url, tmp_path: Path) -> None:
+    write(bucket, {"a": b"x"})
+    with pytest.raises(OSError, match="full"), written(bucket) as made:  # noqa: PT012
+        claim(made / RESUME)
+        raise OSError(errno.ENOSPC, "full")
+    shutil.move(made.parents[1], tmp_path / "moved")
+    with written(bucket) as again:
+        assert (again / "a").read_bytes() == b"x"
+        publish(again, {"a": b"y"})
+
+
+@pytest.mark.parametrize("damage", ["head", "table", "object", "lost object", "lost table"])
+def test_a_damaged_version_is_replaced_only_with_overwrite(damage: str, place: Url) -> None:
+    write(place, PICTURES)
+    found = latest(place, fresh=True)
+    assert found is not None
+    broken = {"head": head_url(place, 1), "table": place / OBJECTS / found.head.table.object}
+    url = broken.get(damage.split()[-1], place / OBJECTS / found.table["chair/3.png"].object)
+    if damage.startswith("lost"):
+        delete_objects([url])
+    else:
+        write_object(url, b"{")
+    shutil.rmtree(cache.fetched_folder(), ignore_errors=True)
+    forget()
+    with pytest.raises(StoredDataError, match="--overwrite"):
+        write(place, PICTURES)
+    with pytest.raises(OSError, match="full"), written(place, overwrite=True) as made:  # noqa: PT012
+        assert [*made.iterdir()] == []
+        (made / "half").write_bytes(b"x")
+        raise OSError(errno.ENOSPC, "full")
+    with written(place, overwrite=True) as made:
+        assert (made / "half").read_bytes() == b"x"
+        publish(made, {"b": b"y"})
+    assert read(place) == {"b": b"y"}
+    write(place, {"a": b"x"})
+    assert read(place) == {"a": b"x"}
+
+
+def test_a_version_of_a_later_shapecnn_is_not_replaced(bucket: Url) -> None:
+    write_object(head_url(bucket, 1), b'{"schema_version": 2}')
+    with pytest.raises(StoredDataError, match="another version of shapecnn"), written(bucket, overwrite=True):
+        pass
+
+
+def test_a_writer_that_is_followed_at_once_is_not_late(bucket: Url, proxy: Proxy) -> None:
+    """Another publishes the next version before the first has looked if it was late."""
+    following = {"a": b"1", "b": b"2"}
+
+    def after(request: str) -> None:
+        if re.match(r"PUT .*/heads/00000001", request):
+            _publish_elsewhere(bucket, following)
+
+    proxy.faults.after = after
+    write(bucket, {"a": b"1"})
+    assert read(bucket) == following
+    assert sorted(heads.head_numbers(bucket)) == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["base", ".lock", ".partial", ".publish", "files", "unpublished"])
+def test_an_output_may_have_any_name(name: str, tmp_path: Path) -> None:
+    url = as_path(f"file://{tmp_path}/store/{name}")
+    assert isinstance(url, Url)
+    for content in (b"x", b"y"):
+        write(url, {"a": content})
+        assert read(url) == {"a": content}
+
+
+@pytest.mark.parametrize("objects", ["files", "shards"])
+def test_a_file_is_uploaded_only_under_its_own_hash(objects: Objects, place: Url) -> None:
+    with (  # noqa: PT012
+        pytest.raises(StoredDataError, match=rf"^{place}/a\.png has changed since it was written"),
+        written(place, objects=objects, names=lambda _: {"a.png": "a.png"}) as made,
+    ):
+        publish(made, {"a.png": b"x"})
+        (made / "a.png").write_bytes(b"y")
+    assert not [name for name in stored(place) if name.endswith((".png", ".tar"))]
+
+
+def test_what_is_brought_or_large_is_checked(place: Url, tmp_path: Path) -> None:
+    content = bytes(BLOCK + 1)
+    write(place, {"a": b"x" * 100, "large": content})
+    found = latest(place, fresh=True)
+    assert found is not None
+    found.path("a").write_bytes(b"damaged")
+    with written(place) as made:
+        assert (made / "a").read_bytes() == b"x" * 100
+    shutil.rmtree(cache.fetched_folder())
+    (tmp_path / "other").write_bytes(b"1" + content[1:])
+    write_object(place / OBJECTS / found.table["large"].object, tmp_path / "other")
+    with pytest.raises(StoredDataError, match=r"has changed since it was published .* --overwrite"):
+        found.path("large")
+    assert not [path for path in cache.fetched_folder().rglob("*") if path.is_file()]
+
+
+def test_a_prefix_that_was_emptied_and_published_anew(bucket: Url) -> None:
+    write(bucket, {"a": b"old"})
+    known = latest(bucket, fresh=True)
+    with pytest.raises(OSError, match="full"), written(bucket) as made:  # noqa: PT012
+        claim(made / RESUME)
+        raise OSError(errno.ENOSPC, "full")
+    delete_objects([bucket / name for name in stored(bucket)])
+    _publish_elsewhere(bucket, {"a": b"new"})
+    found = latest(bucket, fresh=True)
+    assert known is not None
+    assert found is not None
+    assert found.path("a").read_bytes() == b"new"
+    with pytest.raises(UsageError, match="was published anew"):
+        write(bucket, {"a": b"x"})
+
+
+GOOD = ["a", 1, "0" * 64, f"00000001/{'0' * 64}", 0]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[*GOOD[:4], 10**30]],
+        [[*GOOD[:4], True]],
+        [["a", -1, *GOOD[2:]]],
+        *(
+            [[name, *GOOD[1:]]]
+            for name in (".", "", "/a", "a//b", "a/", "../a", "a/./b", "a\0", "\ud800", "é" * 150, 7)
+        ),
+        [GOOD, ["a/b", *GOOD[1:]]],
+        [GOOD, ["a/b/c", *GOOD[1:]]],
+        "abc",
+        [[]],
+        [None],
+        None,
+    ],
+)
+def test_a_hostile_table_is_damaged(rows: object, place: Url) -> None:
+    table = json.dumps({"schema_version": 1, "files": rows}).encode()
+    name = f"00000001/{sha256(table)}.json"
+    write_object(place / OBJECTS / name, table)
+    where = heads.Location(len(table), sha256(table), name, 0)
+    write_object(head_url(place, 1), heads.Head(1, where, 1, 1, "x", None).content())
+    with pytest.raises(StoredDataError) as failed, written(place):
+        pass
+    assert re.search(r"\.json is damaged \((it is not|a path or|a file in it)", str(failed.value))
+    assert "--overwrite" in str(failed.value)
+
+
+READER = """
+import sys
+from shapecnn.storage.objects import cache
+from shapecnn.storage.objects.url import as_path
+from shapecnn.storage.sealed import open_sealed
+cache.LIMIT = 1_000_000
+open_sealed(as_path(sys.argv[1]), "").read(sys.argv[2])
+"""
+
+
+def test_processes_share_the_bound_of_the_cache(tmp_path: Path) -> None:
+    """Each fetches little; together it is more than may be kept."""
+    url = as_path(f"file://{tmp_path}/store")
+    assert isinstance(url, Url)
+    write(url, {f"{number}.png": bytes([number]) * 400_000 for number in range(5)})
+    for number in range(5):
+        subprocess.run([sys.executable, "-c", READER, str(url), f"{number}.png"], check=True)
+        kept = [path.stat().st_size for path in cache.fetched_folder().rglob("*") if path.is_file()]
+        assert 0 < sum(kept) <= 1_000_000, number
+
+
+def test_a_file_that_is_larger_than_the_cache(place: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = os.urandom(BLOCK + 1)
+    write(place, {"large": content})
+    monkeypatch.setattr(cache, "LIMIT", 1_000_000)
+    assert read(place) == {"large": content}
+    shutil.rmtree(cache.fetched_folder())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(
+        ObjectStoreError, match=r"needs 0\.0 GB for what is fetched, .*Make room there, or set XDG_CACHE"
+    ):
+        read(place)
+
+
 def test_the_cache_is_bounded_and_keeps_what_was_used_last(bucket: Url, monkeypatch: pytest.MonkeyPatch) -> None:
     large = {f"{number:02}.png": bytes([number]) * 100_000 for number in range(40)}
     write(bucket, large, "shards")
     monkeypatch.setattr(cache, "LIMIT", 1_000_000)
-    monkeypatch.setattr(cache, "_written", 0)
     assert read(bucket) == large
     kept = [path.stat().st_size for path in cache.fetched_folder().rglob("*") if path.is_file()]
     assert sum(kept) < 1_300_000

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import trimesh
+from safetensors.torch import load_file
 
 from shapecnn.artefacts.manifest import quantities
 from shapecnn.artefacts.reading import Artefacts
+from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import UsageError
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.explanation import explain_meshes
 from shapecnn.models.run import Run, open_run
+from shapecnn.models.run_files import config_bytes
 from shapecnn.predict import Predictor
 from shapecnn.report.evaluation import evaluation_page, figures
 from shapecnn.settings.experiment import Experiment
@@ -27,6 +31,7 @@ from shapecnn.verify import verify
 from tests.evaluations import write_artefacts, write_splits
 from tests.solids import write
 from tests.training.data import Interrupted, Witness, experiment, run, stage
+from tests.training.test_processes import launch, train
 
 PENALTY = 5.0
 GRIDS = VoxelSettings(resolution=8, padding=1)
@@ -196,3 +201,32 @@ def test_data_without_the_quantity_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"All 3 shapes to train on in .* have the same area, so there is nothing"):
         run(learned("area"), data.folder, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_more_processes_than_shapes_train_what_one_trains(grids: Artefacts, tmp_path: Path) -> None:
+    """Each writes the frozen features of some shapes, and the last none, as it gets no share of a batch."""
+    run(learned(epochs=5), grids.folder, tmp_path / "one", subset=Subset(1, 1))
+    train(4, learned(epochs=5), grids.folder, tmp_path / "four", "--subset", "1+1")
+    found, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("four", "one"))
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=2e-5, atol=2e-5)
+
+
+def test_nothing_is_removed_that_another_process_still_reads(
+    grids: Artefacts, trained: tuple[Run, list[str]], tmp_path: Path
+) -> None:
+    """The training was interrupted when all was trained, and only had to be published."""
+    beginnings = trained[1].count("Computing features begins")
+    witness = Witness(lambda moments: moments.count("Computing features begins") == beginnings)
+    with pytest.raises(Interrupted):
+        run(learned(), grids.folder, tmp_path / "run", witness)
+    config = tmp_path / "config.yaml"
+    config.write_bytes(config_bytes(learned()))
+    program = str(Path(__file__).with_name("late.py"))
+    done = launch(2, config, grids.folder, tmp_path / "run", each=[program])
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "run" / "resume").exists()
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
+        trained[0].folder / "model.safetensors"
+    ).read_bytes()

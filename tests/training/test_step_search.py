@@ -190,6 +190,18 @@ def test_steps_need_a_descent_and_held_out_shapes(views: Path, scratch: Path) ->
     assert list(scratch.iterdir()) == []
 
 
+def test_several_processes_are_refused_before_anything_is_trained(
+    views: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also stages before the first descent, which each process would train in a folder of its own."""
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    chosen = small({"kind": "logistic", "name": "closed", "penalty": 0.1}, stage(name="after"))
+    with pytest.raises(UsageError, match=r"^--find-step runs in a single process: start it without torchrun"):
+        searched(chosen, views)
+    assert list(scratch.iterdir()) == []
+
+
 def test_the_function_of_the_interface(views: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"network": {"kind": "linear"}, "validation.folds": 3, "epochs": 2, "augment": {}}
     search = find_step("demo-shapenets", str(views), settings=changes, subset="4+1", device="cpu", epochs=1)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+from shapecnn.errors import ObjectStoreError
 from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
 
 LIMIT = 20 << 30
 """Largest size of all kept files in bytes; at most half of what the disk has free for them."""
 
-_CHECKS = 50  # number of times that the size is checked while as many bytes are written as may be kept
-
-_written = 0  # bytes that this process has written since the size was checked
+_LEFT = 0.8  # share of the limit that stays when files are removed, so that they are not counted for each new one
 
 
 def fetched_folder() -> Path:
@@ -30,6 +30,11 @@ def kept_file(digest: str) -> Path:
         digest: SHA-256 (hex) of the file.
     """
     return fetched_folder() / digest[:2] / digest
+
+
+def absent_file() -> Path:
+    """Return a path at which there is never a file, in place of a file that a folder at a URL does not have."""
+    return fetched_folder() / "absent"
 
 
 def touch(path: Path) -> bool:
@@ -49,7 +54,7 @@ def touch(path: Path) -> bool:
 
 
 def keep(digest: str, content: bytes) -> None:
-    """Write a file into the cache, and remove the files that were not used for longest if it has become too large.
+    """Write a file into the cache, for which :func:`make_room` made room.
 
     Args:
         digest: SHA-256 (hex) of the content.
@@ -59,38 +64,78 @@ def keep(digest: str, content: bytes) -> None:
         OSError: The file cannot be written.
     """
     write_atomic(kept_file(digest), content)
-    make_room(len(content))
 
 
 def make_room(size: int) -> None:
-    """Remove the files that were not used for longest, if the cache has become too large.
+    """Make room for files before they are written: remove those that were not used for longest if need be.
+
+    All processes share one count of what was written, so together they keep to the limit.
 
     Args:
-        size: Number of bytes that were written since the last call.
+        size: Number of bytes that will be written.
+
+    Raises:
+        ObjectStoreError: The disk has not enough room.
     """
-    global _written
-    _written += size
-    if _written * _CHECKS < LIMIT:
-        return
-    _written = 0
+    folder = fetched_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _counting(folder):
+        count = folder.with_name("count")
+        held = _read_count(count)
+        if held is None or held + size > allowed(held):
+            held = _remove_old(size)
+        write_atomic(count, str(held + size).encode())
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ObjectStoreError(
+            f"{folder} needs {size / 1e9:.1f} GB for what is fetched, but its disk has {free / 1e9:.1f} GB free. Make "
+            f"room there, or set XDG_CACHE_HOME to a folder on a larger disk."
+        )
+
+
+@contextlib.contextmanager
+def _counting(folder: Path) -> Iterator[None]:
+    with folder.with_name("count.lock").open("ab") as lock:
+        with contextlib.suppress(ImportError, OSError):  # without locks the count is less exact
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        yield
+
+
+def _read_count(count: Path) -> int | None:
+    """Return how many bytes were written since the files were last counted, with those that were there; None: unknown.
+
+    It may be too high, because a file may be written twice, or not at all.
+    """
+    try:
+        return int(count.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _remove_old(size: int) -> int:
+    """Count the files, and if ``size`` more bytes are too many, remove old ones; return how many bytes are left."""
     files = []
     for folder, _, names in os.walk(fetched_folder()):
         for name in names:
             with contextlib.suppress(OSError):  # another process has removed it
                 status = os.stat(os.path.join(folder, name))
                 files.append((status.st_mtime_ns, status.st_size, os.path.join(folder, name)))
-    total = sum(size for _, size, _ in files)
-    limit = allowed(total)
-    for _, size, path in sorted(files):
-        if total <= limit:
-            break
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-        total -= size
+    held = sum(each for _, each, _ in files)
+    limit = allowed(held)
+    if held + size > limit:
+        for _, freed, path in sorted(files):
+            if held + size <= _LEFT * limit:
+                break
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            held -= freed
+    return held
 
 
 def allowed(held: int = 0) -> int:
-    """Return how many bytes may be kept.
+    """Return how many bytes may be kept. A single file may be larger.
 
     Args:
         held: Number of bytes that are kept now.

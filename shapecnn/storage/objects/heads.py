@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from shapecnn import __version__
@@ -20,12 +19,21 @@ FOLDER = "shapecnn"
 
 HEADS, OBJECTS = f"{FOLDER}/heads", f"{FOLDER}/objects"
 
+REPUBLISH = "Publish again with the command that made it and --overwrite."
+"""What to do about a published folder that is damaged."""
+
 _FORMAT = 1
 _LARGEST_HEAD = 1 << 20  # bytes
-_LARGEST_TABLE = 1 << 30  # bytes; about 5 million files
+LARGEST_TABLE = 1 << 30  # bytes; about 5 million files
 _HEAD_NAME = re.compile(r"([0-9]{8})\.json")
 _OBJECT_NAME = re.compile(r"[0-9]{8}/[0-9a-f]{64}(\.[a-z0-9]{1,16})?")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_LARGEST_NUMBER = 2**63 - 1
+_LONGEST_NAME = 255  # bytes of one part of a path, on the usual file systems
+
+
+class DamagedError(StoredDataError):
+    """What is published at a URL is damaged. A writer may replace it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class Head:
         files: Number of files.
         size: Sum of the sizes of the files, in bytes.
         writer: Random name of the writer.
+        parent: SHA-256 of the table of the version that the writer began from; None if it began from nothing.
         version: Version of shapecnn that published it.
     """
 
@@ -72,12 +81,14 @@ class Head:
     files: int
     size: int
     writer: str
+    parent: str | None
     version: str = __version__
 
     def content(self) -> bytes:
         """Return the content of the head."""
         where = [self.table.size, self.table.sha256, self.table.object]
         described = {"table": where, "files": self.files, "bytes": self.size, "writer": self.writer}
+        described["parent"] = self.parent
         return json_bytes({"schema_version": _FORMAT, **described, "version": self.version})
 
 
@@ -133,9 +144,10 @@ def read_head(url: Url, number: int) -> Head:
     try:
         size, digest, name = stored["table"]
         table = _location(size, digest, name, 0)
-        return Head(number, table, int(stored["files"]), int(stored["bytes"]), str(stored["writer"]), stored["version"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(place, f"{error}") from None
+        files, total = (int(stored[key]) for key in ("files", "bytes"))
+        return Head(number, table, files, total, str(stored["writer"]), stored["parent"], stored["version"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise _damaged(place, "it is not a valid head") from None
 
 
 def table_bytes(table: Table) -> bytes:
@@ -164,13 +176,17 @@ def read_table(url: Url, head: Head) -> Table:
         ObjectStoreError: The store cannot be reached, or refuses.
     """
     place = url / OBJECTS / head.table.object
-    content = _read(place, _LARGEST_TABLE)
+    content = _read(place, LARGEST_TABLE)
     if sha256(content) != head.table.sha256:
         raise _damaged(place, "its hash differs")
+    rows = _json(place, content)
     try:
-        return {_inside(name): _location(*where) for name, *where in _json(place, content)["files"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(place, f"{error}") from None
+        table = {_inside(name): _location(*where) for name, *where in rows["files"]}
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(place, "a path or a location in it is not valid") from None
+    if not {parent for name in table for parent in _parents(name)}.isdisjoint(table):
+        raise _damaged(place, "a file in it is also a folder")
+    return table
 
 
 def _read(place: Url, most: int) -> bytes:
@@ -193,18 +209,24 @@ def _json(place: Url, content: bytes) -> dict[str, Any]:
 
 
 def _location(size: Any, digest: Any, name: Any, offset: Any) -> Location:
-    numbers = all(isinstance(number, int) and number >= 0 for number in (size, offset))
+    numbers = all(type(number) is int and 0 <= number <= _LARGEST_NUMBER for number in (size, offset))
     if not numbers or not _HASH.fullmatch(digest) or not _OBJECT_NAME.fullmatch(name):
         raise ValueError("a location is not valid")
     return Location(size, digest, name, offset)
 
 
 def _inside(name: Any) -> str:
-    path = PurePosixPath(name)
-    if not name or "\0" in name or path.is_absolute() or ".." in path.parts:
-        raise ValueError("a path leads out of the folder")
+    parts = name.split("/") if isinstance(name, str) else [""]
+    if any(part in ("", ".", "..") or "\0" in part or len(part.encode()) > _LONGEST_NAME for part in parts):
+        raise ValueError("not a path inside the folder")  # as are those that are not valid Unicode
     return str(name)
 
 
-def _damaged(place: Url, why: str) -> StoredDataError:
-    return StoredDataError(f"{place} is damaged ({why}). Publish again with the command that made it.")
+def _parents(name: str) -> Iterator[str]:
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
+def _damaged(place: Url, why: str) -> DamagedError:
+    return DamagedError(f"{place} is damaged ({why}). {REPUBLISH}")

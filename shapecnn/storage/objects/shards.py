@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from shapecnn.storage.reading import sha256
+
 SHARD_BYTES = 64 << 20  # size from which a shard is closed
 _RECORD = 512  # bytes; the parts of a tar file begin at multiples of it
 
@@ -16,10 +18,14 @@ class Packed(NamedTuple):
 
     Attributes:
         path: Relative path of the file in its folder.
+        size: Its size in bytes.
+        sha256: SHA-256 (hex) of its content in the shard.
         offset: Position of its first byte in the shard.
     """
 
     path: str
+    size: int
+    sha256: str
     offset: int
 
 
@@ -48,7 +54,7 @@ def write_shards(folder: Path, files: Iterable[tuple[str, str]], shard: Path) ->
                 header = tarfile.TarInfo(name)
                 header.size = len(content)
                 out.write(header.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape"))
-                packed.append(Packed(path, out.tell()))
+                packed.append(Packed(path, len(content), sha256(content), out.tell()))
                 out.write(content + bytes(size_in_shard(len(content)) - _RECORD - len(content)))
                 following = next(waiting, None)
             out.write(bytes(2 * _RECORD))

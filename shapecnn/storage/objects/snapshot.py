@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shapecnn.errors import ShapecnnError, StoredDataError
+from shapecnn.errors import ShapecnnError
 from shapecnn.storage.atomic import create
 from shapecnn.storage.objects import cache
-from shapecnn.storage.objects.heads import OBJECTS, Head, Location, Table, latest_number, read_head, read_table
+from shapecnn.storage.objects.heads import (
+    OBJECTS,
+    REPUBLISH,
+    DamagedError,
+    Head,
+    Location,
+    Table,
+    latest_number,
+    read_head,
+    read_table,
+)
 from shapecnn.storage.objects.store import BLOCK, read_range
 from shapecnn.storage.objects.url import Url
-from shapecnn.storage.reading import sha256
+from shapecnn.storage.reading import sha256, sha256_of
 from shapecnn.workers.progress import stage
 
 _FRESH = 5.0  # seconds in which the latest version is not looked up again
@@ -61,13 +73,30 @@ class Snapshot:
         """
         location = self.table.get(name)
         if location is None:
-            return cache.fetched_folder() / "absent"
+            return cache.absent_file()
         path = cache.kept_file(location.sha256)
         if not cache.touch(path):
             with _fetching:
                 if not path.exists():
                     self._fetch(name)
         return path
+
+    def copy(self, name: str, target: Path) -> None:
+        """Copy a file to a local path, and check its hash.
+
+        Args:
+            name: Path of the file relative to the folder.
+            target: Where to write it.
+
+        Raises:
+            StoredDataError: The content in the store is not what was published, or it is gone.
+            ObjectStoreError: The store cannot be reached, or refuses.
+            OSError: The file cannot be written.
+        """
+        shutil.copyfile(self.path(name), target)
+        if sha256_of(target) != self.table[name].sha256:  # the copy in the cache was damaged
+            self.forget(name)
+            shutil.copyfile(self.path(name), target)
 
     def forget(self, name: str) -> None:
         """Remove a file from the cache, because its content is not what it was.
@@ -94,14 +123,12 @@ class Snapshot:
             with ThreadPoolExecutor(_AT_ONCE) as readers:
                 beside = readers.map(self._read_if_whole, together[1:])
                 contents = [self._read(first, 0, first.size), *beside]
+        cache.make_room(sum(map(len, contents)))
         for each, content in zip(together[1:], contents[1:], strict=True):
             if sha256(content) == each.sha256:  # if not, who reads it is told
                 cache.keep(each.sha256, content)
         if sha256(contents[0]) != first.sha256:
-            raise StoredDataError(
-                f"{self.url / OBJECTS / first.object} has changed since it was published (a hash differs). Publish "
-                f"again with the command that made {self.url}."
-            )
+            raise self._changed(first)
         cache.keep(first.sha256, contents[0])  # last: the newest files of the cache are removed last
 
     def _following(self, name: str) -> Iterator[Location]:
@@ -109,7 +136,8 @@ class Snapshot:
         place = self._places[name]
         first = self.table[name]
         yield first
-        if place != self._next and self.head.size > cache.allowed():
+        kept = cache.allowed()
+        if place != self._next and self.head.size > kept:
             return
         end, size = first.offset + first.size, first.size
         stop = len(self._names) if first.in_shard else min(place + _AT_ONCE, len(self._names))
@@ -117,7 +145,7 @@ class Snapshot:
             each = self.table[self._names[following]]
             size = each.offset + each.size - first.offset if first.in_shard else size + each.size
             beside = each.object == first.object and each.offset >= end if first.in_shard else not each.in_shard
-            if not beside or size > BLOCK or cache.kept_file(each.sha256).exists():
+            if not beside or size > min(BLOCK, kept) or cache.kept_file(each.sha256).exists():
                 return
             end = each.offset + each.size
             yield each
@@ -125,19 +153,28 @@ class Snapshot:
     def _fetch_large(self, name: str, location: Location) -> None:
         """Fetch a file in blocks, so that it does not have to fit into memory."""
         path = cache.kept_file(location.sha256)
+        cache.make_room(location.size)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{os.getpid()}-{location.sha256[:16]}.tmp")
         size = location.size
         shown = f"Fetching {self.url / name} ({size / 1e6:,.0f} MB)" if size >= _LARGE else f"Fetching {name}"
+        digest = hashlib.sha256()
         try:
             with create(temporary) as file, stage(shown, "bytes") as progress:
                 for start in range(0, size, BLOCK):
-                    file.write(self._read(location, location.offset + start, min(BLOCK, size - start)))
+                    block = self._read(location, location.offset + start, min(BLOCK, size - start))
+                    digest.update(block)
+                    file.write(block)
                     progress(min(start + BLOCK, size), size)
-            temporary.replace(path)  # its hash is checked by those who read it
+            if digest.hexdigest() != location.sha256:
+                raise self._changed(location)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        cache.make_room(size)
+
+    def _changed(self, location: Location) -> DamagedError:
+        place = self.url / OBJECTS / location.object
+        return DamagedError(f"{place} has changed since it was published (a hash differs). {REPUBLISH}")
 
     def _read(self, location: Location, start: int, size: int) -> bytes:
         if not size:
@@ -145,8 +182,9 @@ class Snapshot:
         try:
             return read_range(self.url / OBJECTS / location.object, start, size)
         except FileNotFoundError:
-            raise StoredDataError(
-                f"{self.url} was replaced while it was read, or objects in it were lost. Run the command again."
+            raise DamagedError(
+                f"{self.url} was replaced while it was read, or objects in it were lost. Run the command again; if "
+                f"that does not help, publish again with the command that made it and --overwrite."
             ) from None
 
     def _read_if_whole(self, location: Location) -> bytes:
@@ -184,11 +222,11 @@ def _look_up(url: Url, known: Snapshot | None) -> Snapshot | None:
         number = latest_number(url)
         if not number:
             return None
-        if known is not None and known.head.number == number:
-            return known
         try:
             head = read_head(url, number)
+            if known is not None and known.head == head:
+                return known
             return Snapshot(url, head, read_table(url, head))
         except FileNotFoundError:  # two more versions were published in between
             continue
-    raise StoredDataError(f"{url} lacks objects that its latest version names. Publish again.")
+    raise DamagedError(f"{url} lacks objects that its latest version names. {REPUBLISH}")

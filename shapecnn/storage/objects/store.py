@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shapecnn.errors import MissingLibraryError, ObjectStoreError, visible
+from shapecnn.errors import MissingLibraryError, ObjectStoreError, quoted, visible
 from shapecnn.storage.objects.url import Url
 
 BLOCK = 8 << 20  # bytes of one request
@@ -25,6 +25,8 @@ _RETRIES = 4  # of one request, by obstore: after an error of the server, a refu
 _TRIES = 3  # of one reading: a response that breaks off is not retried by obstore
 _REQUEST_SECONDS = 60
 _RETRY_SECONDS = 60
+
+_SECRETS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=\?)[^\s)\"]+")  # the password in an endpoint, a signed query
 
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ def list_objects(url: Url) -> Iterator[tuple[str, int]]:
                     last = chunk[-1]["path"]
                 return
         except ObjectStoreError as error:  # go on after the last full answer
-            if attempt == _TRIES or not error.may_pass:
+            if attempt == _TRIES or not error.may_pass or url.bucket == "file:///":  # a folder is not listed in order
                 raise
         _wait(attempt)
         attempt += 1
@@ -80,8 +82,8 @@ def read_object(url: Url, most: int | None = None) -> bytes:
 
     try:
         meta, begun = _retried(url, lambda: block(0))
-    except ObjectStoreError:
-        if _retried(url, lambda: obstore.head(store, url.key))["size"]:
+    except ObjectStoreError as error:
+        if (error.may_pass and url.bucket != "file:///") or _retried(url, lambda: obstore.head(store, url.key))["size"]:
             raise
         return b""  # an empty object has no bytes 0 to 8 MB
     size = meta["size"]
@@ -248,7 +250,7 @@ def _explained(url: Url | str) -> Iterator[None]:
 
 def _failure(url: str, error: Exception) -> ObjectStoreError:
     exceptions = _obstore().exceptions
-    text = " ".join(str(error).split("\n\nDebug source")[0].split())
+    text = _SECRETS.sub("…", " ".join(str(error).split("\n\nDebug source")[0].split()))
     code = re.search(r"<Code>(\w+)</Code>", text)
     if "169.254.169.254" in text or "Account must be specified" in text:
         return ObjectStoreError(
@@ -261,6 +263,11 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
         return ObjectStoreError(f"{url}: there is no such bucket. Check the name, or create the bucket.")
     if isinstance(error, exceptions.PreconditionError):
         return ObjectStoreError(f"{url}: the object was replaced while it was read. Run the command again.")
+    if invalid := re.search(r"invalid path: [\w ]*\"(.*?)\"(?: contained|: )", text):
+        return ObjectStoreError(
+            f"{url}: the object {quoted(invalid[1])} has a name with a part that is empty, '.' or '..', so it is no "
+            f"path. Rename the object, or choose a prefix without it."
+        )
     status = re.search(r"status code: (\d+ [A-Z][\w ]*)", text)
     detail = status[1].strip() + (f", {code[1]}" if code else "") if status else text[-160:]
     return ObjectStoreError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from shapecnn.errors import BusyError, ObjectStoreError, caution
+from shapecnn.errors import BusyError, ObjectStoreError, StoredDataError, UsageError, caution
 from shapecnn.storage.objects import heads
 from shapecnn.storage.objects.heads import OBJECTS, Head, Location, head_url
 from shapecnn.storage.objects.shards import size_in_shard, write_shards
@@ -26,9 +26,14 @@ _DELETED_AT_ONCE = 1000
 
 
 def upload(
-    folder: Path, sums: Mapping[str, str], url: Url, base: Snapshot | None, shard_names: Mapping[str, str]
+    folder: Path,
+    sums: Mapping[str, str],
+    url: Url,
+    base: Snapshot | None,
+    number: int,
+    shard_names: Mapping[str, str],
 ) -> None:
-    """Publish the files of a folder as the version that follows ``base``.
+    """Publish the files of a folder as a new version.
 
     Objects that ``base`` names, or that an interrupted upload of the same version has written, are not written again.
 
@@ -36,15 +41,16 @@ def upload(
         folder: The local folder.
         sums: SHA-256 (hex) of each file to publish, by relative path.
         url: Prefix to publish at.
-        base: The version that is published now; None for none.
+        base: The version that is published now; None if there is none, or it is damaged.
+        number: Number of the new version.
         shard_names: Name in a tar shard of each file that is packed, by relative path. Other files are objects.
 
     Raises:
         BusyError: Another writer has published a version since ``base``.
+        StoredDataError: A file has not the hash that ``sums`` says.
         ObjectStoreError: The store cannot be reached, or refuses.
         OSError: A file cannot be read.
     """
-    number = 1 if base is None else base.head.number + 1
     writer = _Writer(folder, url, number)
     packed = {name for name in sums if name in shard_names}
     table = _reused(base, sums, packed)
@@ -62,12 +68,12 @@ def upload(
             except BaseException:  # an object that cannot be written, or an interruption: do not begin others
                 writers.shutdown(wait=False, cancel_futures=True)
                 raise
-        for shard in writer.write_shards((name, shard_names[name]) for name in missing if name in packed):
-            table |= {name: Location(size, sums[name], held, offset) for name, size, held, offset in shard}
+        for shard in writer.write_shards(sums, ((name, shard_names[name]) for name in missing if name in packed)):
+            table |= shard
             progress(done := done + len(shard), len(missing))
     if base is not None and table == base.table:
         return
-    head = writer.write_head(table)
+    head = writer.write_head(table, base.head.table.sha256 if base is not None else None)
     _remove_unnamed(url, head, {each.object for each in table.values()}, base)
     latest(url, fresh=True)
 
@@ -108,32 +114,61 @@ class _Writer:
         """Write a file as an object, and return its location."""
         suffix = PurePosixPath(name).suffix.lower()
         suffix = suffix if re.fullmatch(r"\.[a-z0-9]{1,16}", suffix) and suffix != ".tar" else ""
+        self._require(name, sha256_of(self._folder / name), digest)
         return self._write(self._folder / name, digest, suffix)
 
-    def write_shards(self, files: Iterable[tuple[str, str]]) -> Iterable[list[tuple[str, int, str, int]]]:
-        """Write files as shards; yield the path, size, object and offset of the files of each shard."""
+    def write_shards(self, sums: Mapping[str, str], files: Iterable[tuple[str, str]]) -> Iterator[heads.Table]:
+        """Write files as shards; yield the location of each file of a shard."""
         with tempfile.TemporaryDirectory(dir=self._folder.parent) as scratch:
             shard = Path(scratch) / "shard.tar"
             for packed in write_shards(self._folder, files, shard):
+                for each in packed:
+                    self._require(each.path, each.sha256, sums[each.path])
                 held = self._write(shard, sha256_of(shard), ".tar").object
-                sizes = [(self._folder / each.path).stat().st_size for each in packed]
-                yield [(each.path, size, held, each.offset) for each, size in zip(packed, sizes, strict=True)]
+                yield {each.path: Location(each.size, each.sha256, held, each.offset) for each in packed}
 
-    def write_head(self, table: heads.Table) -> Head:
+    def write_head(self, table: heads.Table, parent: str | None) -> Head:
         """Write the table of files, then the head: from now on, readers see this version."""
         content = heads.table_bytes(table)
+        if len(content) > heads.LARGEST_TABLE:
+            raise UsageError(
+                f"{len(table):,} files are too many for {self._url}: publish parts of the collection apart."
+            )
         name = f"{self.number:08}/{sha256(content)}.json"
         write_object(self._url / OBJECTS / name, content)
         where = Location(len(content), sha256(content), name, 0)
         size = sum(each.size for each in table.values())
-        head = Head(self.number, where, len(table), size, secrets.token_hex(8))
+        head = Head(self.number, where, len(table), size, secrets.token_hex(8), parent)
         place = head_url(self._url, self.number)
         if not create_object(place, head.content()):
             raise self._too_late()
-        if heads.latest_number(self._url) != self.number:  # several versions later, ours could be created again
+        if self._was_late(head):
             delete_objects([place])
             raise self._too_late()
         return head
+
+    def _was_late(self, head: Head) -> bool:
+        """Return whether later versions were there before this head, so that no reader sees it.
+
+        Several versions later, the head of its number is gone and could be created again. But the next version may also
+        have been published since, from this head.
+        """
+        numbers = heads.head_numbers(self._url)
+        if max(numbers, default=0) <= self.number:
+            return False
+        try:
+            return heads.read_head(self._url, self.number + 1).parent != head.table.sha256
+        except FileNotFoundError:  # who removes the next head removes this one with it, if it was there
+            return self.number in numbers
+        except StoredDataError:
+            return False
+
+    def _require(self, name: str, actual: str, expected: str) -> None:
+        """Raise StoredDataError if a file has not its hash: no object may have the name of another content."""
+        if actual != expected:
+            raise StoredDataError(
+                f"{self._folder / name} has changed since it was written (its hash differs). Make it again."
+            )
 
     def _write(self, path: Path, digest: str, suffix: str) -> Location:
         name = f"{self.number:08}/{digest}{suffix}"
@@ -145,8 +180,7 @@ class _Writer:
 
     def _too_late(self) -> BusyError:
         return BusyError(
-            f"Another shapecnn process has published at {self._url} in the meantime. Nothing of it was changed. Run "
-            f"the command again, which starts from what is there now."
+            f"Another shapecnn process has published at {self._url} in the meantime. Nothing of it was changed."
         )
 
 

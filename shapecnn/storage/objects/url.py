@@ -15,10 +15,17 @@ SCHEMES = ("s3", "gs", "az", "file")
 _URL = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL)  # a Path has one slash where the URL has two
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class NotLocalError(UsageError, ValueError):
+    """A URL was used as a path of the file system. For ``os.path.exists``, which knows ValueError, nothing is there."""
+
+
 class Url(PosixPath):
     """Path in an object store. It is printed as a URL, and ``/`` appends to it as to any path.
 
-    For the file system there is nothing at this path: ``exists()`` and ``is_dir()`` are false.
+    It is no path of the file system: ``exists()`` and ``is_dir()`` are false, and opening it is a UsageError.
 
     Example:
         >>> as_path("s3://bucket/meshes") / "chair" / "a.off"
@@ -30,6 +37,10 @@ class Url(PosixPath):
         if not rest:  # a parent of a bucket
             return scheme
         return f"{scheme}//{'/' if scheme == 'file:' else ''}{'/'.join(rest)}"
+
+    def __fspath__(self) -> str:
+        """Raise NotLocalError: otherwise a local folder ``s3:`` could be written by mistake."""
+        raise NotLocalError(f"{self} is a URL, but a local path is needed here. docs/scale.md lists what a URL may be.")
 
     def as_posix(self) -> str:
         """Return the URL."""
@@ -74,7 +85,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         path: A local path, or a URL such as ``s3://bucket/views``.
 
     Raises:
-        UsageError: The URL names no bucket, or has a part that objects cannot have.
+        UsageError: The URL names no bucket, has a part that objects cannot have, or is of another scheme.
 
     Example:
         >>> as_path("s3:/bucket/views")
@@ -82,7 +93,10 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     """
     if isinstance(path, Url):
         return path
-    match = _URL.fullmatch(os.fspath(path))
+    text = os.fspath(path)
+    match = _URL.fullmatch(text)
+    if match is None and _SCHEME.match(text):
+        raise UsageError(f"{quoted(text)} is not a URL that shapecnn knows: use s3://, gs://, az:// or file://.")
     if match is None:
         return Path(path)
     scheme, rest = match.groups()
@@ -90,7 +104,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         needed = "a folder, such as file:///data/views" if scheme == "file" else f"a bucket, such as {scheme}://my-data"
         raise UsageError(f"{scheme}:// names nothing: add {needed}.")
     if ".." in rest.split("/") or "\0" in rest:
-        raise UsageError(f"{quoted(os.fspath(path))} is not a path in an object store: leave out the parts named '..'.")
+        raise UsageError(f"{quoted(text)} is not a path in an object store: leave out the parts named '..'.")
     return Url(f"{scheme}:/{rest}")
 
 

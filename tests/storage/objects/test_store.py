@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,7 +24,12 @@ from shapecnn.storage.objects.store import (
     write_object,
 )
 from shapecnn.storage.objects.url import Url, as_path
+from shapecnn.storage.outputs import written
+from shapecnn.storage.publishing import publish, published
+from tests.solids import write_box
 from tests.stores import Proxy, forget
+
+SMALL = ["--resolution", "16", "--padding", "1", "--workers", "1"]
 
 NAMES = ["a.off", "b c/d+é%41#?.off", "b c/~'(1).off", "deep/er/est/x"]
 
@@ -152,6 +159,53 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         [*list_objects(as_path("s3://bucket"))]  # type: ignore[arg-type]
 
 
-def test_obstore_is_not_imported_without_a_url() -> None:
-    code = "import sys, shapecnn.api.artefacts, shapecnn.cli.render; assert 'obstore' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_local_commands_do_not_need_obstore(tmp_path: Path) -> None:
+    mesh = write_box(tmp_path / "meshes" / "a.off")
+    code = """
+import sys
+sys.modules["obstore"] = None
+from shapecnn.cli.main import main
+sys.argv[:1] = ["shapecnn", "voxelize"]
+main()
+"""
+    command = [sys.executable, "-c", code, str(mesh.parent), str(tmp_path / "grids"), *SMALL]
+    subprocess.run(command, check=True)
+    assert (tmp_path / "grids" / "settings.json").exists()
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_password_in_the_endpoint_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://someone:hunter2@127.0.0.1:9")
+    forget()
+    with pytest.raises(ObjectStoreError) as failed:
+        read_object(as_path("s3://b/x"))  # type: ignore[arg-type]
+    forget()
+    assert "…@127.0.0.1:9" in str(failed.value)
+    assert "hunter2" not in str(failed.value)
+    assert "someone" not in str(failed.value)
+
+
+@pytest.mark.parametrize("key", ["a//b.off", "a/../b.off", "a/./b.off"])
+def test_keys_that_are_no_paths(key: str, bucket: Url, s3_server: str) -> None:
+    put_key(s3_server, bucket, key, b"mesh")
+    with pytest.raises(
+        ObjectStoreError, match=rf"^{bucket}: the object '{re.escape(key)}' has a name with a part that"
+    ):
+        [*list_objects(bucket)]
+
+
+def put_key(server: str, bucket: Url, key: str, content: bytes) -> None:
+    """Write an object as another program would, under any key."""
+    connection = http.client.HTTPConnection(server.removeprefix("http://"))
+    connection.request("PUT", f"/{bucket.bucket.removeprefix('s3://')}/{key}", content)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_markers_of_folders_are_no_objects(bucket: Url, s3_server: str) -> None:
+    """Consoles make an empty object ``out/`` for a folder."""
+    for key in ("out/", "out/part/", "out/shapecnn/", "out/shapecnn/heads/"):
+        put_key(s3_server, bucket, key, b"")
+    with written(bucket / "out") as made:  # type: ignore[arg-type]
+        publish(made, {"a": b"x"})
+    assert published(bucket / "out", "a").read_bytes() == b"x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_a_url_is_a_path_that_is_printed_as_a_url(text: str, shown: str, bucket:
     assert absolute(shown) == shown
 
 
-@pytest.mark.parametrize("text", ["meshes", "/data/meshes", "http://x/y", "ftp:/x", "c:/x", "s3", "x/s3://y"])
+@pytest.mark.parametrize("text", ["meshes", "/data/meshes", "ftp:/x", "c:/x", "s3", "x/s3://y"])
 def test_other_paths_stay_paths(text: str) -> None:
     assert not is_url(text)
     assert type(as_path(text)) is type(Path(text))
@@ -54,6 +55,9 @@ def test_other_paths_stay_paths(text: str) -> None:
     [
         ("s3://", "s3:// names nothing: add a bucket, such as s3://my-data."),
         ("file:///", "file:// names nothing: add a folder, such as file:///data/views."),
+        ("gcs://b/c", "'gcs://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
+        ("S3://b/c", "'S3://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
+        ("http://b/c", "'http://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         ("s3://b/../c", r"'s3://b/../c' is not a path in an object store: leave out the parts named '..'."),
     ],
 )
@@ -61,3 +65,14 @@ def test_urls_that_cannot_be(text: str, message: str) -> None:
     with pytest.raises(UsageError) as refused:
         as_path(text)
     assert str(refused.value) == message
+
+
+def test_a_url_is_no_path_of_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a local folder ``s3:``, by a function that does not know URLs."""
+    monkeypatch.chdir(tmp_path)
+    url = as_path("s3://bucket/x")
+    for use in (os.stat, Path.stat, Path.mkdir, Path.read_bytes, Path.unlink, open, os.makedirs):
+        with pytest.raises(UsageError, match=r"^s3://bucket/x is a URL, but a local path is needed here"):
+            use(url)  # type: ignore[operator]
+    assert not any((url.exists(), url.is_dir(), url.is_file(), url.is_symlink(), os.path.exists(url)))
+    assert [*tmp_path.iterdir()] == []
