@@ -2,7 +2,7 @@
 
     python benchmarks/costs.py --work /tmp/costs --json results/costs.json
 
-The meshes are those of the Princeton Shape Benchmark, all 1,814. Each stage runs once to fill the caches (compiled
+The meshes are those of the Princeton Shape Benchmark, all 953. Each stage runs once to fill the caches (compiled
 code, networks converted for the engine) and then ``--repeats`` times into new folders; figures are medians. ``cpu_ms``
 is the time of all processes for each mesh, with the start of the command, which ``start_seconds`` of CPU time tells by
 a run on few meshes. ``bytes`` are those of the folder for each mesh.

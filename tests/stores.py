@@ -11,13 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
 from shapecnn.storage.objects import snapshot, store
 from shapecnn.storage.objects.url import Url, as_path
@@ -52,7 +52,7 @@ def s3_server() -> Iterator[str]:
 def bucket(s3_server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Url:
     """An empty bucket for one test, to which the environment variables of this process lead."""
     number = f"{os.getpid()}-{abs(hash(request.node.nodeid)) % 10**12}"
-    urllib.request.urlopen(urllib.request.Request(f"{s3_server}/shapes-{number}", method="PUT")).close()
+    requests.put(f"{s3_server}/shapes-{number}", timeout=60).raise_for_status()
     lead_to(s3_server, monkeypatch)
     url = as_path(f"s3://shapes-{number}")
     assert isinstance(url, Url)

@@ -74,9 +74,9 @@ def written(
             with _naming(out, folder):
                 yield folder
         except UsageError as error:
-            if not is_new and _is_finished(folder):
+            if not is_new and _is_finished(folder, _mark(base, number)[2]):
                 error.args = (f"{error} What a command made before, not published yet, is in {_moved(folder)}",)
-            elif is_new and not _has_work(folder):
+            elif is_new and not _has_work(folder, _mark(base, number)[2]):
                 _clear(folder)
             raise
         try:
@@ -127,7 +127,7 @@ def _bring(base: Snapshot | None, number: int, folder: Path) -> bool:
     if _begun(folder) == mark:
         folder.mkdir(parents=True, exist_ok=True)
         return False
-    if _has_work(folder):
+    if _has_work(folder, mark[2]):
         raise UsageError(
             f"{base.url if base is not None else 'The URL'} was published anew since a command was interrupted here, "
             f"whose work, which is not published, is in {_moved(folder)}"
@@ -160,14 +160,17 @@ def _begun(folder: Path) -> list[str]:
     return _base(folder).read_text().split() if _base(folder).exists() else []
 
 
-def _has_work(folder: Path) -> bool:
-    """Return whether a work folder holds unfinished work, or something finished that is not published."""
-    return _is_finished(folder) or any((folder / name).exists() for name in WORKS)
+def _has_work(folder: Path, published: str) -> bool:
+    """Return whether a work folder holds unfinished work, or something finished other than what is published.
+
+    What is published may have been made here, by a command that was killed before it removed the folder.
+    """
+    return _is_finished(folder, published) or any((folder / name).exists() for name in WORKS)
 
 
-def _is_finished(folder: Path) -> bool:
+def _is_finished(folder: Path, published: str) -> bool:
     brought = _begun(folder)[2:]
-    return (folder / SUMS).exists() and brought not in ([], [sha256_of(folder / SUMS)])
+    return bool(brought) and (folder / SUMS).exists() and sha256_of(folder / SUMS) not in (*brought, published)
 
 
 def _clear(folder: Path) -> None:

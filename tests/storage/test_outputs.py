@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from shapecnn.errors import BusyError, ObjectStoreError, StoredDataError, UsageError
+from shapecnn.storage import outputs
 from shapecnn.storage.objects import cache, heads, shards, snapshot
 from shapecnn.storage.objects.heads import OBJECTS, head_url
 from shapecnn.storage.objects.snapshot import latest
@@ -300,6 +301,19 @@ def test_finished_work_survives_a_usage_error(bucket: Url, proxy: Proxy) -> None
     assert str(made.parents[1]) in str(refused.value)
     write(bucket, PICTURES)
     assert read(bucket) == PICTURES
+
+
+def test_work_that_was_published_is_not_in_the_way(bucket: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer was killed after the head was created, before its work folder was removed."""
+    with monkeypatch.context() as killed:
+        killed.setattr(outputs, "_clear", lambda _: None)
+        with written(bucket) as made:
+            publish(made, {"a": b"x"})
+    with written(bucket) as again:
+        assert (again / "a").read_bytes() == b"x"
+        publish(again, {"a": b"y"})
+    assert made == again
+    assert read(bucket) == {"a": b"y"}
 
 
 def test_moved_work_does_not_count_as_begun(bucket: Url, tmp_path: Path) -> None:
