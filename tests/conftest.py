@@ -31,8 +31,9 @@ settings.load_profile("shapecnn")
 ROOT = Path(__file__).resolve().parent.parent
 
 LONGEST = (
-    "training/test_trainer.py", "test_configs.py", "test_readme.py", "docs/test_python.py", "cli/test_demo.py",
-    "test_determinism.py",
+    "training/test_processes.py", "test_configs.py", "docs/test_python.py", "test_readme.py", "cli/test_demo.py",
+    "cli/test_objects.py", "test_determinism.py", "training/test_quantity.py", "training/test_trainer.py",
+    "storage/test_outputs.py",
 )  # fmt: skip
 """Begun first, so that in the end no worker of xdist waits for another that has just begun a long one."""
 
