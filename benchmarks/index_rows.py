@@ -22,17 +22,18 @@ from numpy.typing import NDArray
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.untrained import UntrainedModel
+from shapecnn.search.header import Form
 from shapecnn.search.index import Index, read_index
 from shapecnn.search.neighbours import search_views
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.update import bring_up_to_date
 
-KINDS: dict[str, dict[str, Any]] = {
-    "full": {},
-    "small": {"rows": "small"},
-    "full, no pictures": {"pictures": False},
-    "small, no pictures": {"rows": "small", "pictures": False},
+FORMS = {
+    "full": Form(),
+    "small": Form("small"),
+    "full, no pictures": Form(pictures=False),
+    "small, no pictures": Form("small", pictures=False),
 }
 
 
@@ -44,11 +45,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         meshes = unpacked(psb, Path(scratch) / "meshes", options.shapes)
         pictures: NDArray[np.float32] | None = None
-        for number, (name, changes) in enumerate(KINDS.items()):
+        for number, (name, form) in enumerate(FORMS.items()):
             folder = Path(scratch) / str(number)
             if number:  # the features are taken from the first index
                 copy(Path(scratch) / "0", folder)
-            bring_up_to_date(meshes, folder, replace(IndexPlan.of(model, up="y"), **changes), device="cpu")
+            bring_up_to_date(meshes, folder, replace(IndexPlan.of(model, up="y"), chosen=form), device="cpu")
             index = read_index(folder)
             searcher = Searcher(index, model, "cpu")
             similarity, rows = searcher.compared()

@@ -22,6 +22,7 @@ from measure import arguments, save, shapecnn, table
 
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.models.untrained import UntrainedModel
+from shapecnn.search.header import Form
 from shapecnn.search.index import IndexedShape
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.publication import Draft, publish_index
@@ -77,7 +78,7 @@ def make_index(collection: Path, folder: Path) -> None:
         StoredRow(each.sha256, partial(FeatureRow, features[number % 64], codes, np.ones(12, np.float16)))
         for number, each in enumerate(indexed)
     ]
-    plan = replace(IndexPlan.of(UntrainedModel.of(adapt=False)), rows="small")
+    plan = replace(IndexPlan.of(UntrainedModel.of(adapt=False)), chosen=Form(rows="small"))
     claim(folder / WORK)
     form = plan.form(len(indexed))
     publish_index(folder, Draft(plan.record, plan.labels, {"engine": "none"}, indexed, [], rows, form), None)
