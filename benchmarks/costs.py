@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from measure import arguments, save, shapecnn, table, use_cores
+from measure import arguments, save, shapecnn, table, unpacked, use_cores
 from shards import Step
 
 FEW = 20
@@ -27,16 +26,6 @@ GRIDS = "{network: {kind: shapenets}, validation: {folds: 0, select: last}, stag
 def size(folder: Path) -> int:
     """Bytes of all its files."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def subset(source: Path, folder: Path) -> Path:
-    """A folder of the first meshes."""
-    with zipfile.ZipFile(source) as archive:
-        for info in [info for info in archive.infolist() if info.filename.endswith(".off")][:FEW]:
-            file = folder / Path(*Path(info.filename).parts[1:])
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(archive.read(info))
-    return folder
 
 
 def stage(name: str, words: list[str | Path], few: Path, source: Path, work: Path, repeats: int) -> dict[str, Any]:
@@ -69,7 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(options.work or scratch)
         work.mkdir(parents=True, exist_ok=True)
-        few = subset(source, work / "few")
+        few = unpacked(source, work / "few", FEW)
         views, grids, config = work / "views", work / "grids", work / "grids.yaml"
         config.write_text(GRIDS)
         shapecnn("render", source, views, "--up", "y", "--skip-errors")

@@ -10,16 +10,16 @@ are those of all files of the index; codes need no training, so bytes per shape 
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import arguments, save, table
+from measure import arguments, mean_precision, save, table, unpacked
 from numpy.typing import NDArray
 
-from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.header import Form
@@ -48,7 +48,7 @@ def main() -> None:
         for number, (name, form) in enumerate(FORMS.items()):
             folder = Path(scratch) / str(number)
             if number:  # the features are taken from the first index
-                copy(Path(scratch) / "0", folder)
+                shutil.copytree(Path(scratch) / "0", folder)
             bring_up_to_date(meshes, folder, replace(IndexPlan.of(model, up="y"), chosen=form), device="cpu")
             index = read_index(folder)
             searcher = Searcher(index, model, "cpu")
@@ -63,34 +63,6 @@ def main() -> None:
     shown = [(name, *(f"{value:.4g}" for value in each.values())) for name, each in figures.items()]
     print(table(("rows", "bytes", "mAP"), [each[:3] for each in shown]))
     save(options.json, {"shapes": len(labels), "rows": figures}, [psb])
-
-
-def unpacked(psb: Path, folder: Path, count: int) -> Path:
-    """A folder of the shapes that are indexed."""
-    shapes = [shape for shape in list_shapes(psb) if shape.split == "train"]
-    for row in np.unique(np.linspace(0, len(shapes) - 1, count).astype(int)):
-        place = folder / shapes[row].id
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(shapes[row].read())
-    return folder
-
-
-def copy(source: Path, target: Path) -> None:
-    target.mkdir()
-    for path in source.iterdir():
-        (target / path.name).write_bytes(path.read_bytes())
-
-
-def mean_precision(similarity: NDArray[Any], labels: NDArray[np.str_]) -> float:
-    """mAP of all shapes as queries, each without itself; those without another of their class are left out."""
-    values = []
-    for row, scores in enumerate(similarity):
-        order = np.argsort(-scores, kind="stable")
-        right = labels[order[order != row]] == labels[row]
-        if right.any():
-            places = np.flatnonzero(right) + 1
-            values.append(np.mean(np.arange(1, len(places) + 1) / places))
-    return float(np.mean(values))
 
 
 def halfway(searcher: Searcher) -> NDArray[np.float32]:

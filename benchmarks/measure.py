@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from shapecnn.meshes.collection import list_shapes
 from shapecnn.storage.reading import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,6 +107,28 @@ def summarize(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, 
         for key in keys
         for values in [[row[key] for row in rows]]
     }
+
+
+def unpacked(psb: Path, folder: Path, count: int) -> Path:
+    """A folder of so many meshes of the train split, spread over it."""
+    shapes = [shape for shape in list_shapes(psb) if shape.split == "train"]
+    for row in np.unique(np.linspace(0, len(shapes) - 1, count).astype(int)):
+        place = folder / shapes[row].id
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(shapes[row].read())
+    return folder
+
+
+def mean_precision(similarity: NDArray[Any], labels: NDArray[Any]) -> float:
+    """mAP of the first shapes as queries, each without itself; those without another of their class are left out."""
+    values = []
+    for row, scores in enumerate(similarity):
+        order = np.argsort(-scores, kind="stable")
+        right = labels[order[order != row]] == labels[row]
+        if right.any():
+            places = np.flatnonzero(right) + 1
+            values.append(np.mean(np.arange(1, len(places) + 1) / places))
+    return float(np.mean(values))
 
 
 def _processor() -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from large_search import BLOCK, Mixture
-from measure import arguments, save, table, use_cores
+from measure import arguments, mean_precision, save, table, use_cores
 from numpy.typing import NDArray
 
 from shapecnn.models import adapted_space
@@ -87,17 +87,6 @@ def compare(features: NDArray[np.float32], classes: NDArray[Any], queries: int) 
         nearest.append(space.placed.neighbours)
     shared = np.mean([len({*one} & {*other}) / len(one) for one, other in zip(*nearest, strict=True)])
     return {"shapes": len(features), "queries": queries, **results, "shared": float(shared)}
-
-
-def mean_precision(similarity: NDArray[Any], classes: NDArray[Any]) -> float:
-    """mAP of the first shapes as queries, each without itself; those without another of their class are left out."""
-    values = []
-    for row, scores in enumerate(similarity):
-        order = np.argsort(-scores, kind="stable")
-        places = np.flatnonzero(classes[order[order != row]] == classes[row]) + 1
-        if len(places):
-            values.append(np.mean(np.arange(1, len(places) + 1) / places))
-    return float(np.mean(values))
 
 
 if __name__ == "__main__":
