@@ -73,6 +73,12 @@ def stored(url: Url) -> set[str]:
     return {name for name, _ in list_objects(url)}
 
 
+def unpublished() -> set[Path]:
+    """Files that wait for their publication: those of other tests too, whose runs were stopped."""
+    work = cache.fetched_folder().parent / "work"
+    return {path for path in work.rglob("*") if path.is_file() and path.name != ".lock"}
+
+
 PICTURES = {f"chair/{number}.png": bytes([number]) * 1000 for number in range(20)}
 
 
@@ -81,12 +87,12 @@ def test_what_is_published_is_read(place: Url, objects: Objects, monkeypatch: py
     monkeypatch.setattr(shards, "SHARD_BYTES", 8000)
     files = {"settings.json": b"{}", **PICTURES, "chair/empty.png": b""}
     assert read(place) is None
+    before = unpublished()
     write(place, files, objects)
     assert read(place) == files
     packs = {name for name in stored(place) if name.endswith(".tar")}
     assert len(packs) == (4 if objects == "shards" else 0)
-    work = cache.fetched_folder().parent / "work"
-    assert not [path for path in work.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert unpublished() == before
 
 
 @pytest.mark.parametrize("objects", ["files", "shards"])
