@@ -60,9 +60,9 @@ if TYPE_CHECKING:
     from shapecnn.predict import Prediction as Prediction
     from shapecnn.predict import Predictions as Predictions
     from shapecnn.predict import Predictor as Predictor
+    from shapecnn.search.changes import IndexChanges as IndexChanges
     from shapecnn.search.query import Answers as Answers
     from shapecnn.search.query import Searcher as Searcher
-    from shapecnn.search.update import IndexChanges as IndexChanges
     from shapecnn.settings.views_and_grids import FaceLimit as FaceLimit
     from shapecnn.settings.views_and_grids import ViewSettings as ViewSettings
     from shapecnn.settings.views_and_grids import VoxelSettings as VoxelSettings
@@ -96,8 +96,8 @@ _HOMES = {
     "ladder.climbing": ("Ladder",),
     "meshes.mesh": ("Mesh",),
     "predict": ("Features", "Prediction", "Predictions", "Predictor"),
+    "search.changes": ("IndexChanges",),
     "search.query": ("Answers", "Searcher"),
-    "search.update": ("IndexChanges",),
     "settings.views_and_grids": ("FaceLimit", "ViewSettings", "VoxelSettings"),
     "training.result": ("TrainingResult",),
     "training.step_results": ("StepSearch",),

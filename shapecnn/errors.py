@@ -11,6 +11,7 @@
     │   ├── PictureError        a file cannot be used as a picture
     │   └── WorkerError         the worker process crashed, or ran out of time or memory
     ├── ProcessError            a worker process cannot be started
+    ├── ClusterError            a cluster of machines cannot be reached, or has lost a task too often
     ├── MissingLibraryError     a Python package or system library is absent or broken
     ├── WeightsError            pretrained weights are not available
     ├── TrainingError           the training diverged
@@ -104,6 +105,12 @@ class ProcessError(ShapecnnError):
     """A worker process cannot be started."""
 
     kind = "process"
+
+
+class ClusterError(ShapecnnError):
+    """A cluster of machines cannot be reached, or a task on it was lost too often."""
+
+    kind = "cluster"
 
 
 class MissingLibraryError(ShapecnnError):

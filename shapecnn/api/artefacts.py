@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shapecnn.artefacts.on_cluster import prepare_on_cluster
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import shard_names
 from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import caution
 from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
+from shapecnn.meshes.on_cluster import require_divisible
 from shapecnn.meshes.shards import Shard
 from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
 from shapecnn.shared.checks import require_choice, require_path, require_settings
@@ -28,6 +30,7 @@ def prepare(
     max_faces: int | None = None,
     labels: Labels = "auto",
     shard: str | None = None,
+    cluster: str | None = None,
     overwrite: bool = False,
     workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -50,6 +53,8 @@ def prepare(
         labels: Source of the label and the split of each shape: ``auto``, ``folder`` (folder names) or ``none``.
         shard: Shard of the collection to process, such as ``2/8`` for the second of 8 shards, which :func:`merge`
             joins; None for the whole collection.
+        cluster: Ray cluster that processes the collection: ``ray`` for the one that this machine belongs to, or
+            ``ray://HOST:PORT``; None for this machine alone. ``workers`` is then the number for each task.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished meshes and the number of all meshes.
@@ -68,7 +73,8 @@ def prepare(
         StoredDataError: The artefacts in ``out`` are damaged.
         ObjectStoreError: The object store of a URL cannot be reached, or refuses.
         BusyError: Another process is writing to ``out``.
-        MissingLibraryError: A library that the renderer needs cannot be loaded.
+        MissingLibraryError: A library that the renderer needs, or Ray, cannot be loaded.
+        ClusterError: The cluster cannot be reached, or has lost a shard too often.
 
     Example:
         >>> import shapecnn
@@ -79,16 +85,32 @@ def prepare(
     require_choice("layout", layout, Layout)
     require_choice("labels", labels, Labels)
     settings = require_settings(settings or ViewSettings(), ViewSettings | VoxelSettings)
-    out = as_path(out)
+    collection, out = require_path("collection", collection), as_path(out)
+    recipe, part = Recipe(settings, layout, max_faces), None if shard is None else Shard.parse(shard)
+    command = command or f"shapecnn {'render' if isinstance(settings, ViewSettings) else 'voxelize'} COLLECTION OUT"
+    if cluster is not None:
+        require_divisible(part, out)
     with written(out, overwrite=overwrite, objects=objects, names=shard_names) as place:
+        if cluster is not None:
+            return prepare_on_cluster(
+                collection,
+                place,
+                recipe,
+                cluster,
+                command=command,
+                labels=labels,
+                overwrite=overwrite,
+                workers=as_workers(workers),
+                progress=progress,
+                say=say,
+            )
         return prepare_collection(
-            require_path("collection", collection),
+            collection,
             place,
-            Recipe(settings, layout, max_faces),
-            command=command
-            or f"shapecnn {'render' if isinstance(settings, ViewSettings) else 'voxelize'} COLLECTION OUT",
+            recipe,
+            command=command,
             labels=labels,
-            shard=None if shard is None else Shard.parse(shard),
+            shard=part,
             overwrite=overwrite,
             workers=as_workers(workers),
             progress=progress,

@@ -8,13 +8,16 @@ from typing import Any, Literal
 from shapecnn.errors import caution
 from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
+from shapecnn.meshes.on_cluster import require_divisible
 from shapecnn.meshes.shards import Shard
 from shapecnn.models.device import Device
+from shapecnn.search.changes import IndexChanges
 from shapecnn.search.header import RowSize, SearchKind
 from shapecnn.search.index import HEADER, read_index
+from shapecnn.search.on_cluster import index_on_cluster
 from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
-from shapecnn.search.update import IndexChanges, bring_up_to_date
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
 from shapecnn.shared.checks import require_choice, require_path
 from shapecnn.shared.results import framed, show_with
@@ -37,6 +40,7 @@ def update_index(
     labels: Labels | None = None,
     limit: FaceLimit = NO_LIMIT,
     shard: str | None = None,
+    cluster: str | None = None,
     overwrite: bool = False,
     rows: RowSize | None = None,
     pictures: bool | None = None,
@@ -69,6 +73,9 @@ def update_index(
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
         shard: Shard of the collection to index, such as ``2/8`` for the second of 8 shards, which :func:`merge` joins;
             None for the whole collection.
+        cluster: Ray cluster that indexes the collection: ``ray`` for the one that this machine belongs to, or
+            ``ray://HOST:PORT``; None for this machine alone. ``workers`` is then the number for each task, and networks
+            run on GPUs only with ``device="cuda"``.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
         rows: How features are stored. ``full``: as float32 and float16, 41 kB for a shape of ``@imagenet``. ``small``:
             in one byte a number, and two bits a number for views, 5.3 kB. None: as the index has them; a new index has
@@ -95,6 +102,7 @@ def update_index(
         StoredDataError: The index or the model is damaged.
         ObjectStoreError: The object store of a URL cannot be reached, or refuses.
         BusyError: Another process is writing to ``folder``.
+        ClusterError: The cluster cannot be reached, or has lost a shard too often.
 
     Example:
         >>> import shapecnn
@@ -110,6 +118,8 @@ def update_index(
     require_choice("kind", kind or "auto", SearchKind)
     collection, folder = require_path("collection", collection), as_path(folder)
     part = None if shard is None else Shard.parse(shard)
+    if cluster is not None:
+        require_divisible(part, folder)
     with written(folder, overwrite=overwrite) as place:
         require_own(HEADER, place, overwrite)
         request = IndexRequest(
@@ -131,6 +141,20 @@ def update_index(
             say(
                 f"Note: the meshes that {plan.model.name} was trained on were read with --up {plan.model.up}; this "
                 f"collection is read with --up {plan.record.up}."
+            )
+        if cluster is not None:
+            return index_on_cluster(
+                collection,
+                place,
+                plan,
+                cluster,
+                command=command,
+                overwrite=overwrite,
+                check=check,
+                device=device,
+                workers=as_workers(workers),
+                progress=progress,
+                say=say,
             )
         return bring_up_to_date(
             collection,

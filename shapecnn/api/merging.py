@@ -117,8 +117,9 @@ def merge(
     shards = described[folders[0]].count
     if kind_of(folders[0]) == "index":
         with written(out, overwrite=overwrite, objects=objects) as place:
-            total, removed, failures = merge_indexes(described, place, command=command, overwrite=overwrite, say=say)
-        return Merged("index", shards, len(folders), total, failures, time.monotonic() - started, removed)
+            changes, _ = merge_indexes(described, place, command=command, overwrite=overwrite, say=say)
+        seconds = time.monotonic() - started
+        return Merged("index", shards, len(folders), changes.total, changes.failures, seconds, changes.removed)
     with written(out, overwrite=overwrite, objects=objects, names=shard_names) as place:
         kind, made = merge_artefacts(described, place, command=command, overwrite=overwrite, progress=progress)
     total = made.written + made.skipped

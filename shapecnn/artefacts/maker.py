@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 
@@ -74,13 +75,27 @@ NO_FACTS = Facts()
 """Facts of a source of which nothing is recorded."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A complete artefact file of unfinished work, which is moved to its place.
+
+    Attributes:
+        path: The file, on the file system of the artefact folder.
+        sha256: SHA-256 (hex) of its content.
+    """
+
+    path: Path
+    sha256: str
+
+
 class ArtefactData(NamedTuple):
     """Content of the artefact files of one shape, before they are written to disk.
 
     Attributes:
         contents: Iterator over the bytes of each file, in the order of views or rotations; computes one file at a time.
+            A file that is complete already is given as :class:`Finished`.
         facts: Values for the manifest.
     """
 
-    contents: Iterator[bytes]
+    contents: Iterator[bytes | Finished]
     facts: Facts = NO_FACTS

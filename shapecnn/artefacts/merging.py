@@ -2,7 +2,7 @@
 
 The shapes of all parts pass through :mod:`shapecnn.artefacts.writing`, which writes, continues and publishes the merged
 folder as it does for ``render`` and ``voxelize``. Each file is copied after its hash has been checked. It is not
-linked: an edit of a merged file would change the part, too.
+linked: an edit of a merged file would change the part, too. Only files of unfinished work are moved.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from shapecnn.artefacts.maker import ArtefactData, Facts
+from shapecnn.artefacts.maker import ArtefactData, Facts, Finished
 from shapecnn.artefacts.manifest import REMEDY, Entry
 from shapecnn.artefacts.previous import PreviousArtefacts, require_same_stored
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
@@ -20,6 +20,7 @@ from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.errors import ItemError
 from shapecnn.meshes.parts import collect, same_options
 from shapecnn.meshes.shards import Part
+from shapecnn.storage.sealed import Sealed
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -87,9 +88,11 @@ class Copier:
 
     Attributes:
         stored: Content of ``settings.json``, the same in all parts.
+        moves: Whether files are moved out of the parts, which are unfinished work, instead of copied.
     """
 
     stored: dict[str, Any]
+    moves: bool = False
 
     @property
     def measures(self) -> bool:
@@ -116,11 +119,18 @@ class Copier:
         def read() -> ArtefactData:
             if entry.status == "failed":
                 raise failure
-            return ArtefactData(item.part.contents(entry), item.facts)
+            return ArtefactData(_moved(item) if self.moves else item.part.contents(entry), item.facts)
 
         if entry.sha256 is None:
             raise failure
         return entry.sha256, read
+
+
+def _moved(item: PartItem) -> Iterator[Finished]:
+    sealed = Sealed(item.folder, item.hashes, REMEDY)
+    for name, digest in sealed.sums.items():
+        sealed.check(name)  # a node that died may have lost what it wrote
+        yield Finished(item.folder / name, digest)
 
 
 def merge_artefacts(
@@ -128,6 +138,7 @@ def merge_artefacts(
     out: Path,
     *,
     command: str,
+    unfinished: bool = False,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> tuple[Literal["views", "voxels"], Summary]:
@@ -137,6 +148,8 @@ def merge_artefacts(
         parts: The parts by folder, in any order, from :func:`shapecnn.meshes.parts.read_parts`.
         out: The merged artefact folder: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
+        unfinished: Whether the parts are unfinished work in ``out``, which the caller has locked. Then their files are
+            moved, not copied.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         progress: Called with the number of finished shapes and the number of all shapes.
 
@@ -163,9 +176,10 @@ def merge_artefacts(
     summary = make_artefacts(
         items,
         out,
-        Copier(stored),
+        Copier(stored, moves=unfinished),
         command=command,
-        keeps=_is_current,
+        keeps=_kept,
+        locked=unfinished,
         overwrite=overwrite,
         workers=None,
         progress=progress,
@@ -173,7 +187,9 @@ def merge_artefacts(
     return stored["kind"], summary
 
 
-def _is_current(item: PartItem, previous: PreviousArtefacts) -> bool:
-    """Return whether files in the merged folder are those of the part; of the same mesh, others may have been made."""
-    held = tuple(item.hashes.values()), item.facts
-    return item.entry.status == "ok" and held == (previous.hashes, previous.facts)
+def _kept(item: PartItem, previous: PreviousArtefacts) -> Facts | None:
+    """Return what the part records, if files in the merged folder are its own; of one mesh, others may have been made.
+
+    An earlier version of shapecnn may have recorded less of the same files.
+    """
+    return item.facts if item.entry.status == "ok" and tuple(item.hashes.values()) == previous.hashes else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from shapecnn.artefacts.maker import Facts
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
-from shapecnn.meshes.shards import SHARD, Part, read_part, require_same_shard
+from shapecnn.meshes.shards import PART, SHARD, Part, read_part, require_same_shard
 from shapecnn.settings.base import differences, options
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings, require_same
+from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import read_journal
+from shapecnn.storage.own import remove_all_own, require_unchanged
+from shapecnn.storage.publishing import written_hashes
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK
 
@@ -50,6 +53,44 @@ def journal_header(settings: Mapping[str, Any], part: Part | None) -> dict[str, 
         part: Shard that the command makes; None for a whole collection.
     """
     return {**settings} if part is None else {**settings, SHARD: str(part.shard)}
+
+
+def previous_artefacts(
+    out: Path, names: Set[str], settings: Mapping[str, Any], part: Part | None, command: str, overwrite: bool = False
+) -> dict[str, PreviousArtefacts]:
+    """Return the artefacts in a folder that a command can reuse, after a check that the command may write there.
+
+    With ``overwrite``, artefacts that are damaged, of another shard or made with other settings are removed.
+
+    Args:
+        out: The artefact folder, which the caller has locked.
+        names: Relative paths of the artefact files that the command writes.
+        settings: Content of ``settings.json`` that the command writes.
+        part: Shard that the command makes; None for a whole collection.
+        command: Shell text of the command; error messages quote it.
+        overwrite: Whether to replace such artefacts, and files that shapecnn did not write.
+
+    Returns:
+        The artefact files of each shape that an earlier run made and that have not changed since, by stem.
+
+    Raises:
+        UsageError: ``out`` already has files of the same names that shapecnn did not write.
+        MismatchError: ``out`` holds artefacts made with other settings, or of another shard.
+        StoredDataError: A stored file in ``out`` is missing or damaged.
+    """
+    hashes = written_hashes(out)
+    sealed_files = {MANIFEST, SETTINGS, SUMS} & hashes.keys()  # checked against their hashes when they are read
+    described = {PART} if part is not None else set()
+    intact = require_unchanged(out, {*names, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
+    finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
+    try:
+        require_same_settings(out, finished, settings, part, command)
+        return read_previous(out, finished, settings, intact)
+    except (MismatchError, StoredDataError):
+        if not overwrite:
+            raise
+        remove_all_own(out)
+        return {}
 
 
 def require_same_settings(

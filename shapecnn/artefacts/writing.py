@@ -10,39 +10,39 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
-from shapecnn.artefacts.maker import NO_FACTS, ArtefactData, BatchItem, Facts, ItemT, Maker
+from shapecnn.artefacts.maker import NO_FACTS, ArtefactData, BatchItem, Facts, Finished, ItemT, Maker
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, artefact_stems
-from shapecnn.artefacts.previous import PreviousArtefacts, journal_header, read_previous, require_same_settings
-from shapecnn.errors import ItemError, MismatchError, StoredDataError
+from shapecnn.artefacts.previous import PreviousArtefacts, journal_header, previous_artefacts
+from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import ContentKey, content_key
 from shapecnn.meshes.shards import PART, Part
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.collisions import require_no_collisions
 from shapecnn.storage.journal import open_journal
 from shapecnn.storage.kinds import KIND_FILES
-from shapecnn.storage.own import remove_all_own, remove_own, require_own, require_unchanged
+from shapecnn.storage.own import remove_own, require_own
 from shapecnn.storage.publishing import LOCK, exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.tables import table_bytes
-from shapecnn.storage.unfinished import WORK, WORKS, discard, write_recorded
+from shapecnn.storage.unfinished import WORK, WORKS, discard, move_recorded, write_recorded
 from shapecnn.workers import pool, threads
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
-Keeps = Callable[[ItemT, PreviousArtefacts], bool]
+Keeps = Callable[[ItemT, PreviousArtefacts], Facts | None]
 
 
-def _always(_item: BatchItem, _previous: PreviousArtefacts) -> bool:
-    return True
+def _always(_item: BatchItem, previous: PreviousArtefacts) -> Facts:
+    return previous.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def make_artefacts(
     command: str,
     part: Part | None = None,
     keeps: Keeps[ItemT] = _always,
+    elsewhere: Mapping[str, PreviousArtefacts] = MappingProxyType({}),
+    locked: bool = False,
     overwrite: bool = False,
     workers: Workers | None = ONE_PER_CORE,
     progress: Progress = no_progress,
@@ -91,8 +93,11 @@ def make_artefacts(
         maker: Object that reads the source of a shape and makes its artefacts.
         command: Shell command that makes ``out``; error messages quote it.
         part: Shard of a collection that ``items`` are, which is recorded in ``out``; None for a whole collection.
-        keeps: Function that returns whether a shape may keep the artefacts that an earlier run made of the same source
-            file. By default, every shape may.
+        keeps: Function that returns what the manifest records about a shape if it may keep the artefacts that an
+            earlier run made of the same source file, and otherwise None. By default, every shape may.
+        elsewhere: Artefacts in the folder into which ``out`` will be merged, by the id of the shape. If the source file
+            is the same, they are listed in ``out`` but neither made again nor copied.
+        locked: Whether the caller has locked ``out``.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number, time limit and memory limit of the worker processes; None to work in threads of this process,
             if ``maker`` only copies files.
@@ -115,21 +120,12 @@ def make_artefacts(
     stems = require_distinct_files([item.id for item in items], settings, out, part)
     names = {name for stem in stems for name in artefact_files(settings, stem)}
     described = {PART: part.content()} if part is not None else {}
-    with exclusive(out, overwrite):
-        hashes = written_hashes(out)
-        sealed_files = {MANIFEST, SETTINGS, SUMS} & hashes.keys()  # checked against their hashes when they are read
-        intact = require_unchanged(out, {*names, MANIFEST, SETTINGS, *described, *hashes} - sealed_files, overwrite)
-        finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
-        scratch = out / WORK
-        try:
-            require_same_settings(out, finished, settings, part, command)
-            previous = read_previous(out, finished, settings, intact)
-        except (MismatchError, StoredDataError):
-            if not overwrite:
-                raise
-            remove_all_own(out)
-            previous = {}
-        tasks = (_Task(item, stem, maker, out, previous.get(stem)) for item, stem in zip(items, stems, strict=True))
+    with nullcontext() if locked else exclusive(out, overwrite):
+        previous = previous_artefacts(out, names, settings, part, command, overwrite)
+        tasks = (
+            _Task(item, stem, maker, out, previous.get(stem) or elsewhere.get(item.id))
+            for item, stem in zip(items, stems, strict=True)
+        )
         known = {each.content: each for each in previous.values()}
         make = partial(_make_item, known, keeps)  # sent to each worker once
         entries: dict[str, Entry] = {}
@@ -137,7 +133,7 @@ def make_artefacts(
         count = 0
         current: dict[str, str] = {}
         with (
-            open_journal(scratch, journal_header(settings, part)) as note,
+            open_journal(out / WORK, journal_header(settings, part)) as note,
             closing(pool.run(make, tasks, workers) if workers else threads.run(make, tasks)) as results,
         ):
             progress(0, len(items))
@@ -161,7 +157,7 @@ def make_artefacts(
         remove_own(out, hashes.keys() - {*current, MANIFEST, SETTINGS, *described, SUMS}, hashes, current)
         manifest = table_bytes(Entry, [entries[item.id] for item in items])
         publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings), **described}, current)
-        discard(scratch)
+        discard(out / WORK)
     failed = len(failures)
     return Summary(
         count,
@@ -235,16 +231,20 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], keeps: Keeps[An
         names = artefact_files(task.maker.to_json(), task.stem)
         content = content_key(task.item.id, sha)
         own = task.previous
-        if own is not None and own.content == content and keeps(task.item, own):
-            return _Result(sha, written=False, hashes=own.hashes, facts=_facts(task, own, draw))
+        if own is not None and own.content == content and (kept := keeps(task.item, own)) is not None:
+            return _Result(sha, written=False, hashes=own.hashes, facts=_facts(task, kept, draw))
         same = previous.get(content)
-        if same is not None and keeps(task.item, same) and _copy(same, names, task.out):
-            return _Result(sha, written=True, hashes=same.hashes, facts=_facts(task, same, draw))
+        if same is not None and (kept := keeps(task.item, same)) is not None and _copy(same, names, task.out):
+            return _Result(sha, written=True, hashes=same.hashes, facts=_facts(task, kept, draw))
         contents, facts = draw()
         hashes = []
         for name, data in zip(names, contents, strict=True):
-            write_recorded(task.out / name, name, data, task.out / WORK)
-            hashes.append(sha256(data))
+            if isinstance(data, Finished):
+                move_recorded(data.path, task.out / name, name, data.sha256, task.out / WORK)
+                hashes.append(data.sha256)
+            else:
+                write_recorded(task.out / name, name, data, task.out / WORK)
+                hashes.append(sha256(data))
     except ItemError as error:
         return _Result(sha, written=False, error=str(error))
     except OSError as error:
@@ -257,12 +257,12 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], keeps: Keeps[An
     return _Result(sha, written=True, hashes=tuple(hashes), facts=facts)
 
 
-def _facts(task: _Task, previous: PreviousArtefacts, draw: Callable[[], ArtefactData]) -> Facts:
+def _facts(task: _Task, recorded: Facts, draw: Callable[[], ArtefactData]) -> Facts:
     """Return what was recorded about a source; measure its mesh if an earlier version of shapecnn did not."""
-    if previous.facts.area is None and task.maker.measures:
+    if recorded.area is None and task.maker.measures:
         with contextlib.suppress(ItemError):  # other limits apply now; the finished artefacts stay valid
             return draw().facts
-    return previous.facts
+    return recorded
 
 
 def _copy(previous: PreviousArtefacts, names: Sequence[str], out: Path) -> bool:

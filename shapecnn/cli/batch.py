@@ -32,6 +32,7 @@ def run_prepare(
     max_faces: int | None,
     labels: Labels,
     shard: str | None,
+    cluster: str | None,
     objects: Objects | None,
     workers: Workers,
     overwrite: bool,
@@ -49,6 +50,7 @@ def run_prepare(
         max_faces: Maximum number of faces of a mesh; None if only memory limits it.
         labels: Source of labels and splits: ``auto``, ``folder`` or ``none``.
         shard: Shard of the collection to process, such as ``2/8``; None for the whole collection.
+        cluster: Address of the Ray cluster that processes the collection; None for this machine.
         objects: How the artefacts are stored if ``out`` is a URL: ``files`` or ``shards``; None: as they are there.
         workers: Number, time limit and memory limit of the worker processes.
         overwrite: Replace results made with other settings, and files that shapecnn did not write.
@@ -57,7 +59,8 @@ def run_prepare(
     """
     from shapecnn.workers.server import start_server
 
-    start_server()  # early: it loads its modules while this process loads its own
+    if cluster is None:
+        start_server()  # early: it loads its modules while this process loads its own
     from shapecnn import prepare
     from shapecnn.artefacts.manifest import MANIFEST
 
@@ -70,6 +73,7 @@ def run_prepare(
             max_faces=max_faces,
             labels=labels,
             shard=shard,
+            cluster=cluster,
             objects=objects,
             overwrite=overwrite,
             workers=workers,

@@ -14,6 +14,7 @@ from shapecnn.cli.next_steps import suggest_for_index
 from shapecnn.cli.options import (
     AnyPath,
     batch_options,
+    cluster_option,
     collection_argument,
     command_line,
     device_option,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 @index_up_option
 @index_labels_option
 @shard_option
+@cluster_option
 @failures_option
 @click.option("--rows", type=click.Choice(["full", "small"]),
               help="How features are stored: in full, 41 kB for a shape of @imagenet, or in one byte a number, and two "
@@ -82,6 +84,7 @@ def command(
     up: Up | None,
     labels: Labels | None,
     shard: str | None,
+    cluster: str | None,
     rows: Literal["full", "small"] | None,
     pictures: bool | None,
     kind: Literal["auto", "exact", "ivf"] | None,
@@ -115,11 +118,13 @@ def command(
       shapecnn index meshes/ my-index --set backbone=dinov2-s
       shapecnn index meshes/ my-index --set descriptor=sph
       shapecnn index meshes/ parts/2 --up y --shard 2/8
+      shapecnn index meshes/ my-index --up y --cluster ray
       shapecnn index meshes/ my-index --rows small --no-pictures
     """
     from shapecnn.workers.server import start_server
 
-    start_server()  # early: it loads its modules while this process loads its own
+    if cluster is None:
+        start_server()  # early: it loads its modules while this process loads its own
     from shapecnn import update_index
     from shapecnn.search.index import FAILURES
     from shapecnn.settings.base import parse_assignments
@@ -136,6 +141,7 @@ def command(
             labels=labels,
             limit=limit,
             shard=shard,
+            cluster=cluster,
             overwrite=overwrite,
             rows=rows,
             pictures=pictures,

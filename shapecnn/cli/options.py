@@ -156,6 +156,14 @@ shard_option = click.option(
     "they make. In a SLURM array: --shard $SLURM_ARRAY_TASK_ID/N, with --array=1-N.",
 )
 
+cluster_option = click.option(
+    "--cluster",
+    metavar="ray[://HOST:PORT]",
+    help="Divide the work among the nodes of a running Ray cluster: the one that this machine belongs to (ray), or "
+    "another (ray://HOST:PORT). All nodes must see COLLECTION and the output folder. --workers is then the number for "
+    "each task.",
+)
+
 objects_option = click.option(
     "--objects",
     type=click.Choice(["files", "shards"]),

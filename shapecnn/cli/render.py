@@ -11,6 +11,7 @@ from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import (
     AnyPath,
     batch_options,
+    cluster_option,
     collection_argument,
     faces_options,
     failures_option,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 @up_option
 @labels_option
 @shard_option
+@cluster_option
 @objects_option
 @failures_option
 @batch_options
@@ -77,6 +79,7 @@ def command(
     up: Up,
     labels: Labels,
     shard: str | None,
+    cluster: str | None,
     objects: Objects | None,
     workers: Workers,
     overwrite: bool,
@@ -97,6 +100,7 @@ def command(
     Examples:
       shapecnn render meshes/ views/ --up y
       shapecnn render meshes/ parts/2 --up y --shard 2/8
+      shapecnn render meshes/ views/ --up y --cluster ray
     """
     from shapecnn.settings.views_and_grids import ViewSettings
 
@@ -120,6 +124,7 @@ def command(
         limit.most,
         labels,
         shard,
+        cluster,
         objects,
         workers,
         overwrite,

@@ -11,6 +11,7 @@ from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import (
     AnyPath,
     batch_options,
+    cluster_option,
     collection_argument,
     faces_options,
     failures_option,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 @up_option
 @labels_option
 @shard_option
+@cluster_option
 @objects_option
 @failures_option
 @batch_options
@@ -72,6 +74,7 @@ def command(
     up: Up,
     labels: Labels,
     shard: str | None,
+    cluster: str | None,
     objects: Objects | None,
     workers: Workers,
     overwrite: bool,
@@ -92,6 +95,7 @@ def command(
     Examples:
       shapecnn voxelize meshes/ grids/ --up y --rotations 12
       shapecnn voxelize meshes/ parts/2 --up y --rotations 12 --shard 2/8
+      shapecnn voxelize meshes/ grids/ --up y --cluster ray
     """
     from shapecnn.settings.views_and_grids import VoxelSettings
 
@@ -114,6 +118,7 @@ def command(
         limit.most,
         labels,
         shard,
+        cluster,
         objects,
         workers,
         overwrite,

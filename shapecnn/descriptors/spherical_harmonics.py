@@ -71,7 +71,9 @@ def degree_energies(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         (N, 16) float32, at least 0: for each degree from 0 to 15, the sum of the squared coefficients of its harmonics.
     """
-    coefficients = samples @ _basis()
+    circles, basis = samples.reshape(len(samples), _LATITUDES, -1), _basis().reshape(_LATITUDES, -1, DEGREES**2)
+    # Not a product by BLAS, whose last bits depend on the number of cores. Short sums keep the precision.
+    coefficients = np.einsum("ncp,cpk->nck", circles, basis).sum(axis=1)
     energies: NDArray[np.float32] = np.add.reduceat(coefficients**2, np.arange(DEGREES) ** 2, axis=1)
     return energies  # the coefficients of degree l begin at column l²
 

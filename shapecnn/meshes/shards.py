@@ -83,8 +83,7 @@ class Shard:
             shape_id: Id of the shape. The first 8 bytes of the BLAKE2b hash of its UTF-8 text, as a number with the
                 highest byte first, modulo ``count`` give the number of its shard, counted from 0.
         """
-        digest = hashlib.blake2b(shape_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self.count == self.number - 1
+        return _number(shape_id, self.count) == self.number
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
@@ -130,17 +129,44 @@ def divide(shapes: Sequence[Shape], shard: Shard | None) -> tuple[list[Shape], P
     """
     if shard is None:
         return [*shapes], None
+    return [shape for shape in shapes if shard.holds(shape.id)], _described(shapes, shard)
+
+
+def divide_all(shapes: Sequence[Shape], count: int) -> list[tuple[list[Shape], Part]]:
+    """Divide a collection into all its shards.
+
+    Args:
+        shapes: All shapes of the collection, in order of id.
+        count: Number of shards, at least 1.
+
+    Returns:
+        For each shard, in order of their numbers, what :func:`divide` returns.
+    """
+    shards: list[list[Shape]] = [[] for _ in range(count)]
+    for shape in shapes:
+        shards[_number(shape.id, count) - 1].append(shape)
+    first = _described(shapes, Shard(1, count))
+    return [(chosen, first.model_copy(update={"number": i})) for i, chosen in enumerate(shards, start=1)]
+
+
+def _number(shape_id: str, count: int) -> int:
+    """Return the number of the shard to which a shape belongs, from 1 to ``count``."""
+    digest = hashlib.blake2b(shape_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % count + 1
+
+
+def _described(shapes: Sequence[Shape], shard: Shard) -> Part:
+    """Return the description of the part that holds a shard of these shapes."""
     digest = hashlib.sha256()
     for shape in shapes:
         digest.update(json.dumps([shape.id, shape.label, shape.split]).encode() + b"\n")
-    part = Part(
+    return Part(
         number=shard.number,
         count=shard.count,
         shapes=len(shapes),
         collection=digest.hexdigest(),
         version=__version__,
     )
-    return [shape for shape in shapes if shard.holds(shape.id)], part
 
 
 def read_part(folder: Path, remedy: str) -> Part | None:

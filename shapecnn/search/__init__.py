@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from shapecnn.shared.exports import lazy_exports
 
 if TYPE_CHECKING:
+    from shapecnn.search.changes import IndexChanges as IndexChanges
     from shapecnn.search.index import Index as Index
     from shapecnn.search.index import read_index as read_index
     from shapecnn.search.neighbours import Hit as Hit
@@ -22,16 +23,16 @@ if TYPE_CHECKING:
     from shapecnn.search.query import Answers as Answers
     from shapecnn.search.query import Searcher as Searcher
     from shapecnn.search.record import ModelRecord as ModelRecord
-    from shapecnn.search.update import IndexChanges as IndexChanges
     from shapecnn.search.update import bring_up_to_date as bring_up_to_date
 
 _HOMES = {
+    "changes": ["IndexChanges"],
     "index": ["Index", "read_index"],
     "neighbours": ["Hit"],
     "plan": ["IndexPlan", "IndexRequest", "plan_index"],
     "query": ["Answer", "Answers", "Searcher"],
     "record": ["ModelRecord"],
-    "update": ["IndexChanges", "bring_up_to_date"],
+    "update": ["bring_up_to_date"],
 }
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name

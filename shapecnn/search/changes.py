@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shapecnn.search.features import CollectionRows
-from shapecnn.search.index import IndexedShape
+from shapecnn.search.index import Index, IndexedShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class IndexChanges:
 
 
 def changes_between(
-    old: list[IndexedShape], shapes: list[IndexedShape], result: CollectionRows, seconds: float
+    old: Index | None, shapes: Sequence[IndexedShape], failures: list[tuple[str, str]], seconds: float
 ) -> IndexChanges:
     """Compare the shapes of an index before and after an update.
 
     Args:
-        old: Shapes before; none for a new index.
+        old: Index before; None if there was none.
         shapes: Shapes after.
-        result: What was computed of the shapes, with the failures.
+        failures: Path and error of each mesh that cannot be used, in order of id.
         seconds: Duration of the update in seconds.
     """
-    before = {shape.id: shape for shape in old}
+    before = {shape.id: shape for shape in old.shapes} if old is not None else {}
     same = [shape for shape in shapes if shape.id in before and before[shape.id].sha256 == shape.sha256]
     return IndexChanges(
         added=sum(shape.id not in before for shape in shapes),
@@ -54,7 +54,7 @@ def changes_between(
         removed=len(before.keys() - {shape.id for shape in shapes}),
         total=len(shapes),
         seconds=seconds,
-        failures=[result.failures[shape_id] for shape_id in sorted(result.failures)],
+        failures=failures,
         relabelled=sum(
             (before[shape.id].label, before[shape.id].split) != (shape.label, shape.split) for shape in same
         ),

@@ -211,7 +211,7 @@ def _read(folder: Path) -> Index:
     sealed, header, record = _open(folder)
     content = sealed.map(FEATURES)
     with sealed.validating(FEATURES):
-        arrays = index_arrays(content, header, _descriptor_size(record))
+        arrays = index_arrays(content, header, descriptor_numbers(record))
     inverted, mapped = None, [content]
     if header.lists and published(sealed.folder, INVERTED).exists():
         mapped.append(sealed.map(INVERTED))
@@ -221,8 +221,12 @@ def _read(folder: Path) -> Index:
     return Index(record, header.engine, shapes, *arrays, header.labels, header.form, inverted, tuple(mapped))
 
 
-def _descriptor_size(record: ModelRecord) -> int:
-    """Return how many numbers of each feature vector are the descriptor of a joined index; 0 for all other indexes."""
+def descriptor_numbers(record: ModelRecord) -> int:
+    """Return how many numbers of each feature vector are the descriptor of a joined index; 0 for all other indexes.
+
+    Args:
+        record: Record of the model that computed the features.
+    """
     if record.descriptor is None:
         return 0
     from shapecnn.descriptors import descriptor_size

@@ -48,6 +48,24 @@ def index_arrays(content: bytes | mmap, header: IndexHeader, descriptor_size: in
     return _small(held, header, adapted) if header.rows == "small" else _full(held, adapted)
 
 
+def index_rows(content: bytes | mmap, header: IndexHeader, descriptor_size: int) -> IndexArrays:
+    """Return the arrays of an index without reading them: their values are not checked, and ``placed`` is None.
+
+    Args:
+        content: Content of ``features.safetensors``, mapped.
+        header: Content of ``index.json``.
+        descriptor_size: How many numbers of each feature are the descriptor of a joined index.
+
+    Raises:
+        ValueError: The file does not hold the arrays that the header describes.
+    """
+    held = view_arrays(content, _kinds(header, descriptor_size))
+    if header.rows == "full":
+        return IndexArrays(held["features"], held.get("views"), None)
+    views = PackedViews(held["views"], held["factors"], header.feature_size) if "views" in held else None
+    return IndexArrays(PackedFeatures(held["features"]), views, None)
+
+
 def _kinds(header: IndexHeader, descriptor_size: int) -> dict[str, tuple[Kind, tuple[int, ...]]]:
     count, size, views = header.count, header.feature_size, header.views
     kinds: dict[str, tuple[Kind, tuple[int, ...]]] = {}

@@ -7,7 +7,9 @@ compute an adapted space.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,7 @@ from shapecnn.errors import MismatchError
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.parts import collect, same_options
 from shapecnn.meshes.shards import Part
+from shapecnn.search.changes import IndexChanges, changes_between
 from shapecnn.search.dividing import divides
 from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, read_failures, read_index
 from shapecnn.search.previous import previous_index
@@ -59,20 +62,27 @@ class _Item:
 
 
 def merge_indexes(
-    parts: Mapping[Path, Part], out: Path, *, command: str, overwrite: bool = False, say: Say = silent
-) -> tuple[int, int, list[tuple[str, str]]]:
+    parts: Mapping[Path, Part],
+    out: Path,
+    *,
+    command: str,
+    unfinished: bool = False,
+    overwrite: bool = False,
+    say: Say = silent,
+) -> tuple[IndexChanges, list[Failure]]:
     """Merge the indexes of all shards of a collection into one index.
 
     Args:
         parts: The parts by folder, in any order, from :func:`shapecnn.meshes.parts.read_parts`.
         out: The merged index: absent, empty, or made by an earlier command.
         command: Shell command that makes ``out``; error messages quote it.
+        unfinished: Whether the parts are unfinished work in ``out``, which the caller has locked. They stay, and an
+            inverted file in ``out`` is kept up to date, as by ``shapecnn index``.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
         say: Callback that receives the recall of an inverted file as one line of text.
 
     Returns:
-        Number of shapes in the merged index; number of shapes of an earlier index in ``out`` that the merged index does
-        not have; and path and error of each mesh that failed, in order of id.
+        What has changed in ``out``, with absolute paths of meshes that failed; and these failures, in order of id.
 
     Raises:
         UsageError: A folder is not an index, or ``out`` has files that shapecnn did not write.
@@ -81,6 +91,7 @@ def merge_indexes(
         StoredDataError: A part is damaged.
         BusyError: Another process is writing to ``out``.
     """
+    started = time.monotonic()
     require_own(HEADER, out, overwrite)
     allow_open_files(len(parts) + _MORE_FILES)  # each map of features holds a file open
     indexes: dict[Path, Index] = {}
@@ -94,7 +105,7 @@ def merge_indexes(
     first, index = next(iter(indexes.items()))
     # A run may be in another folder on each machine; the first of its paths in alphabetical order is kept.
     record = min((each.record for each in indexes.values()), key=lambda each: each.model)
-    engine = next((each.engine for each in indexes.values() if each.shapes), {})
+    engine = next((each.engine for each in indexes.values() if each.shapes and each.engine), {})
     shapes = [item.row for item in items if isinstance(item.row, IndexedShape)]
     failures = [item.row for item in items if isinstance(item.row, Failure)]
     rows = [
@@ -102,20 +113,23 @@ def merge_indexes(
         for item in items
         if isinstance(item.row, IndexedShape) and item.features is not None
     ]
-    draft = Draft(record, index.labels, engine, shapes, failures, rows, index.form)
-    with exclusive(out, overwrite):
+    with nullcontext() if unfinished else exclusive(out, overwrite):
         old = previous_index(out, record, None, command, overwrite=overwrite)
         claim(out / WORK)
+        engine = engine or (old.engine if old is not None else {})  # no part has computed anything new
+        draft = Draft(record, index.labels, engine, shapes, failures, rows, index.form)
         placed, by_cosine = None, True
         if record.settings["kind"] != "run":  # shapes are always compared by the cosine of the features of a run
             comparison = record.open(first).comparison
             placed, by_cosine = place_rows(comparison, draft, old, out / WORK), comparison.by_cosine
         for folder in parts:  # their features were memory-mapped, and the files may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        publish_index(out, draft, placed, divided=divides(index.form.kind, by_cosine, len(shapes)), say=say)
-        discard(out / WORK)
-    removed = {shape.id for shape in old.shapes} - {shape.id for shape in shapes} if old is not None else ()
-    return len(shapes), len(removed), [(failure.path, failure.error) for failure in failures]
+        divided = divides(index.form.kind, by_cosine, len(shapes))
+        publish_index(out, draft, placed, divided=divided, old=old if unfinished else None, say=say)
+        if not unfinished:
+            discard(out / WORK)
+    failed = [(failure.path, failure.error) for failure in failures]
+    return changes_between(old, shapes, failed, time.monotonic() - started), failures
 
 
 def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
@@ -132,13 +146,13 @@ def _require_same(indexes: Mapping[Path, Index], folder: Path) -> None:
             raise MismatchError(
                 f"{folder} was made with {here} and {first} with {there}: make all parts with the same options."
             )
-    if not index.shapes:  # no engine has computed anything for it
+    if not (index.shapes and index.engine):  # no engine has computed anything for it
         return
-    other = next(each for each, held in indexes.items() if held.shapes)
+    other = next(each for each, held in indexes.items() if held.shapes and held.engine)
     if index.engine != indexes[other].engine:
         raise MismatchError(
-            f"The features of {folder} were computed by {_engine(index.engine)} and those of {other} by "
-            f"{_engine(indexes[other].engine)}, which round differently: make all parts with the same --device, on "
+            f"The features of {folder} were computed by {engine_text(index.engine)} and those of {other} by "
+            f"{engine_text(indexes[other].engine)}, which round differently: make all parts with the same --device, on "
             f"machines of one kind and with the same packages."
         )
 
@@ -150,5 +164,10 @@ def _items(folder: Path, index: Index) -> Iterator[_Item]:
         yield _Item(folder, failure, None)
 
 
-def _engine(engine: Mapping[str, str]) -> str:
+def engine_text(engine: Mapping[str, str]) -> str:
+    """Describe an inference engine in the middle of a sentence.
+
+    Args:
+        engine: Its description; see :class:`shapecnn.search.index.Index`.
+    """
     return f"{engine.get('engine')} in {engine.get('precision')} on {engine.get('device')}"

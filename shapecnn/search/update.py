@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
-from shapecnn.meshes.shards import SHARD, Shard, divide
+from shapecnn.meshes.shards import SHARD, Part, Shard, divide
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import compares_views
@@ -17,7 +18,9 @@ from shapecnn.search.changes import IndexChanges as IndexChanges
 from shapecnn.search.changes import changes_between
 from shapecnn.search.dividing import divides
 from shapecnn.search.features import CollectionRows, compute_rows
+from shapecnn.search.header import Form
 from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, unfinished_settings
+from shapecnn.search.known import Known
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.previous import previous_index
 from shapecnn.search.publication import Draft, place_rows, publish_index
@@ -79,8 +82,63 @@ def bring_up_to_date(
     """
     started = time.monotonic()
     require_device(device)
-    listing = list_shapes(collection, labels=plan.labels, say=say)
-    (shapes, part), form = divide(listing, shard), plan.form(len(listing))
+    shapes, part = divide(list_shapes(collection, labels=plan.labels, say=say), shard)
+    made = index_shapes(
+        shapes,
+        folder,
+        plan,
+        part=part,
+        command=command,
+        overwrite=overwrite,
+        check=check,
+        device=device,
+        workers=workers,
+        progress=progress,
+        say=say,
+    )
+    return replace(made, seconds=time.monotonic() - started)
+
+
+def index_shapes(
+    shapes: Sequence[Shape],
+    folder: Path,
+    plan: IndexPlan,
+    *,
+    part: Part | None,
+    known: Known | None = None,
+    command: str,
+    overwrite: bool = False,
+    check: bool = False,
+    device: Device,
+    workers: Workers,
+    progress: Progress,
+    say: Say = silent,
+) -> IndexChanges:
+    """Build the index of shapes in a folder, or update the index in the folder; see :func:`bring_up_to_date`.
+
+    Args:
+        shapes: The shapes, in order of id.
+        folder: Folder of the index.
+        plan: Model and settings of the index.
+        part: Shard of a collection that ``shapes`` are; None for a whole collection.
+        known: What the index holds of the shapes into which this one will be merged; None if it will not be merged,
+            and is all that is known.
+        command: Command line that error messages suggest for building the index.
+        overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
+        check: True to read and hash every mesh file, whatever its size and times are.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
+        say: Callback that receives each note for the user as one line of text.
+
+    Returns:
+        Numbers of added, updated, unchanged and removed shapes, and the error of each failed mesh.
+
+    Raises:
+        ShapecnnError: As :func:`bring_up_to_date`.
+    """
+    started = time.monotonic()
+    form = plan.form(len(shapes) if part is None else part.shapes)
     require_own(HEADER, folder, overwrite)
     scratch, comparison = folder / WORK, plan.model.comparison
     views = compares_views(plan.model) and form.pictures
@@ -89,12 +147,14 @@ def bring_up_to_date(
         old = previous_index(folder, plan.record, part, command, rows=form.rows, overwrite=overwrite,
                              before=engine.open_if_remote)  # fmt: skip
         resumed = unfinished_settings(scratch) is not None
-        header = {**asdict(plan.record), "labels": plan.labels} | ({SHARD: str(shard)} if shard else {})
-        with open_journal(scratch, header | form._asdict()) as note:
+        with open_journal(scratch, journal_header(plan, form, part)) as note:
             stored, described = _stored_rows(old, scratch, views)
+            taken = take_stamps(shapes) if known is None else {}
+            if known is not None:
+                stored, trusted = known.rows(views) | stored, known.trusted
+            else:
+                trusted = {} if check else Stamps.read(folder).trusted(taken)
             journal = RowJournal(note, scratch)
-            taken = take_stamps(shapes)
-            trusted = {} if check else Stamps.read(folder).trusted(taken)
             result = compute_rows(shapes, stored, trusted, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] if form.pictures else result.rows[shape.id].without_views() for shape in listed]
@@ -104,12 +164,25 @@ def bring_up_to_date(
         placed = old.placed if old is not None and kept else place_rows(comparison, draft, old, scratch)
         if old is not None and not kept:  # the old features were mapped during the work, and may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        divided = divides(form.kind, comparison.by_cosine, len(listed))
+        divided = known is None and divides(form.kind, comparison.by_cosine, len(listed))
         publish_index(folder, draft, placed, divided=divided, old=old, kept=kept, say=say)
-        if trusted.keys() != result.alone:
+        if known is None and trusted.keys() != result.alone:
             write_stamps(folder, taken, {shape_id: result.hashes[shape_id] for shape_id in result.alone})
         discard(scratch)
-    return changes_between(old.shapes if old is not None else [], listed, result, time.monotonic() - started)
+    failed = [result.failures[shape_id] for shape_id in sorted(result.failures)]
+    return changes_between(old, listed, failed, time.monotonic() - started)
+
+
+def journal_header(plan: IndexPlan, form: Form, part: Part | None) -> dict[str, Any]:
+    """Return the header of the journal of an unfinished index, by which a later command may continue it.
+
+    Args:
+        plan: Model and settings of the index.
+        form: How the index stores the features, and how it is searched.
+        part: Shard of a collection that the index holds; None for a whole collection.
+    """
+    described = {**asdict(plan.record), "labels": plan.labels, **form._asdict()}
+    return described if part is None else {**described, SHARD: str(part.shard)}
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:

@@ -139,6 +139,24 @@ def write_recorded(path: Path, name: str, data: bytes, work: Path) -> None:
     write_atomic(path, data, work)
 
 
+def move_recorded(source: Path, path: Path, name: str, digest: str, work: Path) -> None:
+    """Move a complete file to its place in the output folder, after adding its hash to the mark file.
+
+    Args:
+        source: The file to move, on the file system of the output folder.
+        path: Its place. Missing parent folders are created, and an existing file is replaced.
+        name: Path of the file relative to the output folder.
+        digest: SHA-256 hash of the file, 64 hexadecimal digits.
+        work: Subfolder of unfinished work, created by :func:`claim`.
+
+    Raises:
+        OSError: The mark file cannot be written, or the file cannot be moved.
+    """
+    record_hash(work, name, digest)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(path)
+
+
 def record_hash(work: Path, name: str, digest: str) -> None:
     """Add the hash of an output file to the mark file of the unfinished work.
 

@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 from tests.solids import contents, write_box
 
 TEXT = (ROOT / "docs" / "scale.md").read_text()
-LOOP, SLURM = re.findall(r"^```bash\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+LOOP, RAY, SLURM = re.findall(r"^```bash\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 JOB: dict[str, Any] = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[0])
 
 
@@ -54,6 +54,21 @@ def test_the_shell_loop(here: Path) -> None:
     shapecnn.prepare(here / "meshes", here / "once", shapecnn.ViewSettings(up="y"), workers=1)
     assert contents(here / "views") == contents(here / "once")
     assert len(list((here / "parts").iterdir())) == 4
+
+
+@pytest.mark.parametrize("line", RAY.splitlines())
+def test_the_options_of_the_commands_for_ray_exist(line: str) -> None:
+    """``tests/cli/test_cluster.py`` runs such commands."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "export":
+        return
+    if words[0] == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed: pip install 'shapecnn[ray]'")
+        command = [sys.executable, "-m", "ray.scripts.scripts", words[1], "--help"]
+        known = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    else:
+        known = CliRunner().invoke(cli, [words[1], "--help"]).output
+    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= {*re.findall(r"--[\w-]+", known)}
 
 
 def test_a_task_of_the_slurm_array(here: Path, user_cache: Path, engine: object) -> None:
