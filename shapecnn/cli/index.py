@@ -100,7 +100,7 @@ def command(
     updates INDEX: it adds new and changed meshes, and removes deleted meshes. INDEX stores its model, settings, --up
     and --labels, so these options need not be repeated.
 
-    COLLECTION, INDEX and RUN may be URLs, such as s3://bucket/meshes; docs/scale.md has all about them.
+    COLLECTION, INDEX and RUN may be URLs, such as s3://bucket/meshes; docs/object-storage.md has all about them.
 
     --set changes a setting of a model that needs no training. --set backbone=NAME uses another image network: any of
     timm or torchvision, or one of the vision transformers dinov3-s, dinov3-b, dinov3-l, dinov2-s, dinov2-b, dinov2-l,

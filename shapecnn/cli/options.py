@@ -33,7 +33,9 @@ class LocalPath(click.Path):
         from shapecnn.storage.objects.url import Url, as_path
 
         if isinstance(value, str | os.PathLike) and isinstance(as_path(value), Url):
-            self.fail(f"{value} is a URL, but a local path is needed here. docs/scale.md lists what a URL may be.")
+            self.fail(
+                f"{value} is a URL, but a local path is needed here. docs/object-storage.md lists what a URL may be."
+            )
         return super().convert(value, param, ctx)
 
 

@@ -110,7 +110,7 @@ def command(
     CONFIG is a YAML file or the name of a built-in config, which `shapecnn configs` lists. Part of the train split is
     held out for validation, as the config defines; the test split is never used.
 
-    DIR and RUN may be URLs, such as s3://bucket/run; docs/scale.md has all about them.
+    DIR and RUN may be URLs, such as s3://bucket/run; docs/object-storage.md has all about them.
 
     --resume continues an interrupted training, and gives the same weights as a training without interruption. RUN
     stores its config and the path of its data, so neither needs to be given again. Another config or other data are

@@ -86,7 +86,7 @@ def command(
     COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. In a folder, the first level
     names the class, and a second level called train, val or test the split, as in chair/train/a.off.
 
-    COLLECTION and OUT may be URLs, such as s3://bucket/meshes; docs/scale.md has all about them.
+    COLLECTION and OUT may be URLs, such as s3://bucket/meshes; docs/object-storage.md has all about them.
 
     Running the same command again voxelizes only new and changed meshes, removes the grids of deleted meshes, and
     continues where an interrupted run stopped.

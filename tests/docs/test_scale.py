@@ -1,4 +1,4 @@
-"""The examples of docs/scale.md run as they stand: the loop, a task of the SLURM array, a pod of the Kubernetes job."""
+"""The examples of docs/scale.md and docs/ray.md run as they stand: loop, SLURM, Ray, Kubernetes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from tests.conftest import ROOT
 from tests.solids import contents, write_box
 
 TEXT = (ROOT / "docs" / "scale.md").read_text()
-LOOP, RAY, SLURM = re.findall(r"^```bash\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+LOOP, SLURM = re.findall(r"^```bash\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 JOB: dict[str, Any] = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)[0])
+(RAY,) = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "docs" / "ray.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture

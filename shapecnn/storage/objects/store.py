@@ -255,7 +255,7 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
     if "169.254.169.254" in text or "Account must be specified" in text:
         return ObjectStoreError(
             f"{url}: there are no credentials. Set the environment variables of the provider, such as "
-            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/scale.md)."
+            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/object-storage.md)."
         )
     if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError | PermissionError):
         return ObjectStoreError(f"{url}: access is denied. Check the credentials and the rights on the bucket.")

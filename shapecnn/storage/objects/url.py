@@ -40,7 +40,9 @@ class Url(PosixPath):
 
     def __fspath__(self) -> str:
         """Raise NotLocalError: otherwise a local folder ``s3:`` could be written by mistake."""
-        raise NotLocalError(f"{self} is a URL, but a local path is needed here. docs/scale.md lists what a URL may be.")
+        raise NotLocalError(
+            f"{self} is a URL, but a local path is needed here. docs/object-storage.md lists what a URL may be."
+        )
 
     def as_posix(self) -> str:
         """Return the URL."""

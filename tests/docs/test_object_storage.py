@@ -1,4 +1,4 @@
-"""The example of docs/scale.md on object storage runs as it stands, on another bucket; its numbers are the code's."""
+"""The example of docs/object-storage.md runs as it stands, on another bucket; its numbers are the code's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.solids import write_box
 from tests.stores import put_folder
 
-TEXT = (ROOT / "docs" / "scale.md").read_text().partition("\n## Object storage\n")[2].partition("\n## ")[0]
+TEXT = (ROOT / "docs" / "object-storage.md").read_text()
 (EXAMPLE,) = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
