@@ -3,11 +3,12 @@
     python benchmarks/grids.py --work cf --json results/grids.json
 
 Each row trains shapenets-modelnet10 with one change and the same seed, and classifies the same held-out shapes, by
-discriminant analysis of the maps as shipped. Gains are over the shipped config, shape by shape, as means over classes
-with 95 % intervals of a bootstrap over shapes. An ensemble averages the scores of several trainings: with three seeds;
-or one on solids and one on surfaces (the filled cells with an empty neighbour), beside which stand two on solids. Rows
-of voxresnet are compared with voxresnet-modelnet10 as shipped, without discriminant analysis. Runs in --work, which
-benchmarks/closed_form.py may have made, are used as they are.
+discriminant analysis of the maps as shipped. The rows are compared with a training in which each shape is used once an
+epoch: gains are over it, shape by shape, as means over classes with 95 % intervals of a bootstrap over shapes. An
+ensemble averages the scores of several trainings: with three seeds; or one on solids and one on surfaces (the filled
+cells with an empty neighbour), beside which stand two on solids. Rows of voxresnet are compared with
+voxresnet-modelnet10, without discriminant analysis. Runs in --work, which benchmarks/closed_form.py may have made, are
+used as they are.
 """
 
 from __future__ import annotations
@@ -34,14 +35,20 @@ CONFIG, RESIDUAL = "shapenets-modelnet10", "voxresnet-modelnet10"
 AS_TRAINED, SHIPPED = WAYS.index("as trained"), WAYS.index("LDA of the maps (shipped)")
 SEEDS = 3
 AUGMENT = {"flip": True, "turn": True, "shift": 2}  # of the config
+ONCE: dict[str, Any] = {"balance": False}  # what all rows are compared with
+REPEATED = "small classes repeated"
 CHANGES: dict[str, dict[str, Any]] = {
     "axes scaled by up to 15 %": {"augment": {**AUGMENT, "stretch": 0.15}},
     "no mirroring": {"augment": {**AUGMENT, "flip": False}},
     "no shifts": {"augment": {**AUGMENT, "shift": 0}},
-    "small classes repeated": {"balance": True},
+    REPEATED: {"balance": True},
     "no label smoothing": {"label_smoothing": 0.0},
     "twice the epochs: 20": {"epochs": 20},
 }
+RESIDUAL_CHANGES: list[tuple[Any, ...]] = [
+    ("wide, with 48 channels", {}, "network.width=48"),
+    (REPEATED, {"balance": True}),
+]
 
 
 def surfaces(data: Path, run: Path, out: Path) -> Path:
@@ -58,19 +65,27 @@ def surfaces(data: Path, run: Path, out: Path) -> Path:
     return out / "artefacts"
 
 
+def changed(name: str, data: Path, work: Path, seed: int) -> Path:
+    """A run with one of CHANGES."""
+    folder = "-".join([CONFIG, *name.split()[:2], *([str(seed)] if seed else [])])
+    return trained(CONFIG, data, work / folder, seed, ONCE | CHANGES[name])
+
+
 def together(members: Sequence[Judged]) -> Judged:
     """The mean of the scores, and all features."""
     scores = torch.stack([member.scores for member in members]).mean(dim=0)
     return Judged(scores.log(), torch.cat([member.features for member in members], dim=1), members[0].labels)
 
 
-def row(name: str, judged: Judged, shipped: Judged | None) -> dict[str, Any]:
-    """Figures, and what they gain."""
-    told: dict[str, Any] = {"name": name, **judged.figures()}
-    if shipped is not None:
+def row(name: str, judged: Sequence[Judged], base: Sequence[Judged] = ()) -> dict[str, Any]:
+    """Figures, as means over seeds, and what they gain over those of the same seeds in base."""
+    figures = [one.figures() for one in judged]
+    told: dict[str, Any] = {"name": name, "seeds": len(judged)}
+    told |= {key: float(np.mean([each[key] for each in figures])) for key in FIGURES}
+    if base:
         told["gains"] = {
-            "mean_class_accuracy": gain([judged.right], [shipped.right], judged.labels),
-            "mAP_macro": gain([judged.precision], [shipped.precision], judged.labels),
+            "mean_class_accuracy": gain([a.right for a in judged], [b.right for b in base], base[0].labels),
+            "mAP_macro": gain([a.precision for a in judged], [b.precision for b in base], base[0].labels),
         }
     print(name, told, flush=True)
     return told
@@ -88,30 +103,33 @@ def main() -> None:
         work = Path(options.work or scratch)
         data = work / plan.source.partition(".")[0]
         shapecnn(*(word.format(source=source, out=data) for word in plan.prepare))
-        runs = [trained(CONFIG, data, work / f"{CONFIG}-{seed}", seed) for seed in range(SEEDS)]
+        runs = [trained(CONFIG, data, work / f"{CONFIG}-{seed}", seed, ONCE) for seed in range(SEEDS)]
         members = [judge(run, data, lda)[SHIPPED] for run in runs]
-        shipped = members[0]
-        rows = [row("shipped", shipped, None)]
-        rows.append(row(f"{SEEDS} trainings, scores averaged (an ensemble)", together(members), shipped))
-        for name, change in CHANGES.items():
-            run = trained(CONFIG, data, work / "-".join([CONFIG, *name.split()[:2]]), 0, change)
-            rows.append(row(name, judge(run, data, lda)[SHIPPED], shipped))
+        first = members[:1]
+        rows = [row("each shape once an epoch", first)]
+        rows.append(row(f"{SEEDS} trainings, scores averaged (an ensemble)", [together(members)], first))
+        rows += (row(name, [judge(changed(name, data, work, 0), data, lda)[SHIPPED]], first) for name in CHANGES)
         hollow = surfaces(data, runs[0], work / "surfaces")
-        surface = judge(trained(CONFIG, hollow, work / f"{CONFIG}-surface", 0), hollow, lda)[SHIPPED]
-        assert np.array_equal(surface.labels, shipped.labels)
-        rows.append(row("surfaces in place of solids", surface, shipped))
-        rows.append(row("solids and surfaces, scores averaged", together([shipped, surface]), shipped))
-        rows.append(row("two trainings on solids, scores averaged", together(members[:2]), shipped))
-        residual = judge(trained(RESIDUAL, data, work / f"{RESIDUAL}-0", 0), data, lda)
-        rows.append(row("voxresnet", residual[AS_TRAINED], None))
-        rows.append(row("voxresnet, discriminant analysis of its maps", residual[SHIPPED], residual[AS_TRAINED]))
-        wide = trained(RESIDUAL, data, work / f"{RESIDUAL}-wide", 0, None, "network.width=48")
-        rows.append(row("voxresnet, half as wide again: 48", judge(wide, data, lda)[AS_TRAINED], residual[AS_TRAINED]))
+        surface = judge(trained(CONFIG, hollow, work / f"{CONFIG}-surface", 0, ONCE), hollow, lda)[SHIPPED]
+        assert np.array_equal(surface.labels, first[0].labels)
+        rows.append(row("surfaces in place of solids", [surface], first))
+        rows.append(row("solids and surfaces, scores averaged", [together([*first, surface])], first))
+        rows.append(row("two trainings on solids, scores averaged", [together(members[:2])], first))
+        repeated = [judge(changed(REPEATED, data, work, seed), data, lda)[SHIPPED] for seed in range(SEEDS)]
+        rows.append(row("each shape once an epoch, three seeds", members))
+        rows.append(row(f"{REPEATED}, three seeds", repeated, members))
+        residual = judge(trained(RESIDUAL, data, work / f"{RESIDUAL}-0", 0, ONCE), data, lda)
+        plain, closed = residual[AS_TRAINED : AS_TRAINED + 1], residual[SHIPPED : SHIPPED + 1]
+        rows.append(row("voxresnet", plain))
+        rows.append(row("voxresnet, discriminant analysis of its maps", closed, plain))
+        for name, change, *settings in RESIDUAL_CHANGES:
+            folder = f"{RESIDUAL}-{name.split()[0].strip(',')}"
+            run = trained(RESIDUAL, data, work / folder, 0, ONCE | change, *settings)
+            rows.append(row(f"voxresnet, {name}", judge(run, data, lda)[AS_TRAINED : AS_TRAINED + 1], plain))
     shown = [[each["name"], *(f"{100 * each[key]:.1f}" for key in FIGURES)] for each in rows]
     print(table(["change", *FIGURES], shown))
     spread = {key: float(np.std([member.figures()[key] for member in members], ddof=1)) for key in FIGURES}
-    figures = {"config": CONFIG, "config_hash": experiment.digest(), "shapes": len(shipped.labels), "spread": spread}
-    save(options.json, {**figures, "rows": rows}, [source])
+    save(options.json, {"config": CONFIG, "shapes": len(first[0].labels), "spread": spread, "rows": rows}, [source])
 
 
 if __name__ == "__main__":
