@@ -26,7 +26,13 @@ _TRIES = 3  # of one reading: a response that breaks off is not retried by obsto
 _REQUEST_SECONDS = 60
 _RETRY_SECONDS = 60
 
-_SECRETS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=\?)[^\s)\"]+")  # the password in an endpoint, a signed query
+_CREDENTIALS = {  # the usual environment variables of a scheme
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+_NO_CREDENTIALS = ("169.254.169.254", "metadata.google.internal", "Account must be specified")
+_SECRETS = re.compile(r"(?<=://)[^/\s]+(?=@)|(?<=\?)[^\s)\"<>]+")  # the password in an endpoint, a signed query
 
 T = TypeVar("T")
 
@@ -239,7 +245,7 @@ def _explained(url: Url | str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error):
+        if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
             raise _failure(str(url), error) from None
         raise
     except exceptions.AlreadyExistsError:
@@ -252,14 +258,16 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
     exceptions = _obstore().exceptions
     text = _SECRETS.sub("…", " ".join(str(error).split("\n\nDebug source")[0].split()))
     code = re.search(r"<Code>(\w+)</Code>", text)
-    if "169.254.169.254" in text or "Account must be specified" in text:
+    status = re.search(r"status code: (\d+ [A-Z][\w ]*)", text)
+    if any(part in text for part in _NO_CREDENTIALS):
+        variables = _CREDENTIALS[url.partition(":")[0]]
         return ObjectStoreError(
-            f"{url}: there are no credentials. Set the environment variables of the provider, such as "
-            f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (docs/object-storage.md)."
+            f"{url}: there are no credentials. Set the environment variables {variables} (docs/object-storage.md)."
         )
-    if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError | PermissionError):
+    denied = exceptions.PermissionDeniedError | exceptions.UnauthenticatedError | PermissionError
+    if isinstance(error, denied) or (status and status[1].startswith(("401", "403"))):  # a list has only the status
         return ObjectStoreError(f"{url}: access is denied. Check the credentials and the rights on the bucket.")
-    if code and code[1] == "NoSuchBucket":
+    if code and code[1] in ("NoSuchBucket", "ContainerNotFound"):
         return ObjectStoreError(f"{url}: there is no such bucket. Check the name, or create the bucket.")
     if isinstance(error, exceptions.PreconditionError):
         return ObjectStoreError(f"{url}: the object was replaced while it was read. Run the command again.")
@@ -268,7 +276,6 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
             f"{url}: the object {quoted(invalid[1])} has a name with a part that is empty, '.' or '..', so it is no "
             f"path. Rename the object, or choose a prefix without it."
         )
-    status = re.search(r"status code: (\d+ [A-Z][\w ]*)", text)
     detail = status[1].strip() + (f", {code[1]}" if code else "") if status else text[-160:]
     return ObjectStoreError(
         f"{url}: the object store did not answer as expected, also not when asked again ({visible(detail)}). Check "

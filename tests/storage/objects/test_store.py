@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -134,7 +136,9 @@ def test_a_head_whose_answer_was_lost_is_ours(bucket: Url, proxy: Proxy) -> None
 def test_no_bucket_no_credentials_and_no_server(bucket: Url, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ObjectStoreError, match=r"there is no such bucket\. Check the name, or create the bucket\."):
         write_object(as_path("s3://no-such-bucket/x"), b"")  # type: ignore[arg-type]
-    with pytest.raises(ObjectStoreError, match=r"no credentials\. Set the environment variables"):
+    with pytest.raises(
+        ObjectStoreError, match=r"no credentials\. Set the environment variables AZURE_STORAGE_ACCOUNT_NAME and"
+    ):
         read_object(as_path("az://container/x"))  # type: ignore[arg-type]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     forget()
@@ -163,6 +167,7 @@ def test_local_commands_do_not_need_obstore(tmp_path: Path) -> None:
     mesh = write_box(tmp_path / "meshes" / "a.off")
     code = """
 import sys
+import threading
 sys.modules["obstore"] = None
 from shapecnn.cli.main import main
 sys.argv[:1] = ["shapecnn", "voxelize"]
@@ -209,3 +214,40 @@ def test_markers_of_folders_are_no_objects(bucket: Url, s3_server: str) -> None:
     with written(bucket / "out") as made:  # type: ignore[arg-type]
         publish(made, {"a": b"x"})
     assert published(bucket / "out", "a").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (403, "AuthorizationFailure", "access is denied. Check the credentials and the rights on the bucket."),
+        (404, "ContainerNotFound", "there is no such bucket. Check the name, or create the bucket."),
+    ],
+)
+def test_answers_of_azure(status: int, code: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of Azurite, Microsoft's emulator, on which the pipeline has run by hand."""
+    body = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>No.</Message></Error>'.encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "shapes")
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "c2VjcmV0")
+        monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", f"http://127.0.0.1:{server.server_port}/shapes")
+        forget()
+        container = as_path("az://container")
+        assert isinstance(container, Url)
+        try:
+            with pytest.raises(ObjectStoreError, match=re.escape(message)):
+                [*list_objects(container)]
+        finally:
+            server.shutdown()
+            forget()
