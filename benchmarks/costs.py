@@ -2,10 +2,13 @@
 
     python benchmarks/costs.py --work /tmp/costs --json results/costs.json
 
-The meshes are those of the Princeton Shape Benchmark, all 953. Each stage runs once to fill the caches (compiled
-code, networks converted for the engine) and then ``--repeats`` times into new folders; figures are medians. ``cpu_ms``
-is the time of all processes for each mesh, with the start of the command, which ``start_seconds`` of CPU time tells by
-a run on few meshes. ``bytes`` are those of the folder for each mesh.
+The meshes are those of the Princeton Shape Benchmark, all 953. Each stage runs twice on few meshes, first to fill the
+caches (compiled code, networks converted for the engine), and then ``--repeats`` times on all; each time into a new
+folder, and figures are medians. From the CPU time of all processes on few meshes and on all follow that of one mesh
+(``cpu_ms``) and that of a start (``start_seconds``). ``bytes`` are those of the folder for each mesh.
+
+``listing`` is what each job pays for a shape of another shard: the CPU time and the memory of a command whose shard is
+nearly empty, by the difference between collections (CSV) of two sizes.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from measure import arguments, save, shapecnn, table, unpacked, use_cores
 from shards import Step
 
 FEW = 20
+LISTED = (200_000, 1_000_000)
 GRIDS = "{network: {kind: shapenets}, validation: {folds: 0, select: last}, stages: [{kind: lda, name: closed}]}\n"
 
 
@@ -32,23 +36,43 @@ def stage(name: str, words: list[str | Path], few: Path, source: Path, work: Pat
     """One command on few meshes and on all."""
     command, *flags = words
     out = work / "out"
-    rows = []
-    start = 0.0
+    steps = []
     for number in range(repeats + 2):
         shutil.rmtree(out, ignore_errors=True)
         step = Step(name, 1)
         answer = step.run([command, few if number < 2 else source, out, *flags, "--up", "y", "--skip-errors"], out)
-        if number == 1:
-            start = step.cpu
         step.meshes = answer.get("written", answer.get("added"))
-        if number > 1:
-            rows.append({**step.row(), "bytes": size(out) / step.meshes})
+        steps.append(step)
+    _, first, *others = steps
+    meshes, cpu = others[0].meshes, median(step.cpu for step in others)
+    each = (cpu - first.cpu) / (meshes - first.meshes)
+    row = {
+        "stage": name,
+        "meshes": meshes,
+        "cpu_ms": round(1000 * each, 2),
+        "start_seconds": round(first.cpu - first.meshes * each, 2),
+        "peak_mb": median(step.row()["peak_mb"] for step in others),
+        "bytes": size(out) / meshes,
+    }
     shutil.rmtree(out)
-    keys = ("meshes_per_second", "cpu_ms", "peak_mb", "bytes")
-    row = {"stage": name, "meshes": step.meshes, "start_seconds": round(start, 2)}
-    row |= {key: median(each[key] for each in rows) for key in keys}
     print(row, flush=True)
     return row
+
+
+def listing(work: Path) -> dict[str, float]:
+    """What a job pays for each shape that is not of its shard."""
+    jobs = []
+    for count in LISTED:
+        file = work / f"{count}.csv"
+        rows = (f"part-{number // 1000}/{number:08d}.off,class{number % 40},train\n" for number in range(count))
+        file.write_text("path,label,split\n" + "".join(rows))
+        step = Step("listing", count)
+        step.run(["voxelize", file, work / "out", "--shard", f"1/{count}", "--skip-errors", "--workers", "1"])
+        shutil.rmtree(work / "out", ignore_errors=True)
+        jobs.append(step)
+    few, many = jobs
+    added = many.meshes - few.meshes
+    return {"cpu_us": round(1e6 * (many.cpu - few.cpu) / added, 1), "bytes": round((many.peak - few.peak) / added)}
 
 
 def main() -> None:
@@ -71,13 +95,16 @@ def main() -> None:
             ("render", ["render"]),
             ("voxelize", ["voxelize"]),
             ("index, @imagenet", ["index", "--model", "@imagenet"]),
+            ("… small rows, no pictures", ["index", "--model", "@imagenet", "--rows", "small", "--no-pictures"]),
             ("index, mvcnn-psb", ["index", "--model", work / "mvcnn-psb"]),
             ("index, shapenets", ["index", "--model", work / "shapenets"]),
         ]
         for name, words in stages:
             rows.append(stage(name, words, few, source, work, options.repeats))
+        listed = listing(work)
     print(table(list(rows[0]), [list(row.values()) for row in rows]))
-    save(options.json, {"rows": rows}, [source])
+    print(listed)
+    save(options.json, {"rows": rows, "listing": listed}, [source])
 
 
 if __name__ == "__main__":

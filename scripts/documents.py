@@ -34,7 +34,7 @@ from shapecnn.ladder.inputs import INPUTS
 from shapecnn.ladder.rungs import RUNGS
 
 ROOT = Path(__file__).resolve().parent.parent
-_BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- table: ([\w-]+)(?: of ([\w-]+))? -->\n).*?(<!-- /table -->)", re.DOTALL)
 
 
 def rendering(record: dict[str, Any]) -> str:
@@ -510,20 +510,46 @@ def shards(record: dict[str, Any]) -> str:
 
 
 def costs(record: dict[str, Any]) -> str:
-    """Return a line for each stage: what it costs for one mesh."""
+    """Return a line for each stage: what it costs for one mesh; below, a sentence on a shape of another shard."""
     lines = [
         [
             row["stage"],
-            f"{row['meshes']:,}",
             f"{row['cpu_ms']:.1f} ms",
             f"{row['start_seconds']:.1f} s",
-            f"{row['peak_mb']} MB",
+            f"{row['peak_mb']:.0f} MB",
             f"{row['bytes'] / 1000:.1f} kB",
         ]
         for row in record["figures"]["rows"]
     ]
-    headings = ["meshes of `psb`", "CPU time per mesh", "CPU time of a start", "peak memory", "storage per mesh"]
-    return _markdown(["stage", *headings], lines)
+    headings = ["CPU time of a mesh (c)", "CPU time of a start (s)", "peak memory", "storage of a mesh"]
+    listed = record["figures"]["listing"]
+    return (
+        f"{_markdown(['stage', *headings], lines)}\n\nListing the collection takes each job {listed['cpu_us']:.0f} µs "
+        f"of CPU time (l) and {listed['bytes'] / 1000:.1f} kB of memory for each of its shapes, also for "
+        f"those of other shards."
+    )
+
+
+def plan(record: dict[str, Any]) -> str:
+    """Return a line for each stage: what 10 million meshes cost in 100 jobs of 16 cores, by the model."""
+    meshes, jobs, cores = 10_000_000, 100, 16
+    listing = meshes * record["figures"]["listing"]["cpu_us"] / 1e6
+    lines = []
+    for row in record["figures"]["rows"]:
+        work, alone = meshes * row["cpu_ms"] / 1000, row["start_seconds"] + listing
+        hours = (work / (jobs * cores) + alone) / 3600
+        core_hours = (work + jobs * cores * alone) / 3600
+        lines.append(
+            [
+                row["stage"],
+                f"{work / 3600:,.0f}",
+                f"{core_hours:,.0f}",
+                f"{60 * hours:.0f} min",
+                f"{meshes * row['bytes'] / 1e9:,.0f} GB",
+            ]
+        )
+    headings = ["core hours of work", "core hours to pay", "time", "storage"]
+    return _markdown(["10 million meshes", *headings], lines)
 
 
 def index_rows(record: dict[str, Any]) -> str:
@@ -601,7 +627,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
         *(recognition, validation, closed_form, grids, membership, ablation, finetuning, ladder, descriptors),
-        *(faults, fuzz, soak, limits, serving, shards, costs),
+        *(faults, fuzz, soak, limits, serving, shards, costs, plan),
         *(index_rows, index_update, neighbour_space, large_search),
     )
 }
@@ -682,15 +708,15 @@ def filled(text: str) -> str:
 
     def table(match: re.Match[str]) -> str:
         if match[2] in GENERATED:
-            return f"{match[1]}{GENERATED[match[2]]()}\n{match[3]}"
-        folder = ROOT / "results" / match[2]  # a folder if the table has several records
+            return f"{match[1]}{GENERATED[match[2]]()}\n{match[4]}"
+        folder = ROOT / "results" / (match[3] or match[2])  # a folder if the table has several records
         files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder.with_suffix(".json")]
         records = [json.loads(file.read_text()) for file in files]
         content = TABLES[match[2]](records if folder.is_dir() else records[0])
         where = records[0]["environment"]
         commands = "; ".join(f"`{record['command']}`" for record in records)
         note = f"{where['processor']}, {where['cores']} core{'s' * (where['cores'] > 1)}, no GPU; {commands}"
-        return f"{match[1]}{content}\n\n<sub>{note}</sub>\n{match[3]}"
+        return f"{match[1]}{content}\n\n<sub>{note}</sub>\n{match[4]}"
 
     return _BLOCK.sub(table, text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 from shapecnn.errors import CollectionError, quoted
 from shapecnn.meshes.labels import SPLITS, split_by_name
@@ -62,9 +62,9 @@ def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
 def _entry(path: Path, line: int, row: Mapping[str, str]) -> tuple[str, str | None, str | None]:
     """Check one row of a CSV; return its path, label (or None) and split (train, val, test or None)."""
     name, split = row["path"], row["split"] or None
-    windows = PureWindowsPath(name)
-    parts = windows.parts if "\\" in name else PurePosixPath(name).parts
-    if not name or name.startswith("/") or ".." in parts or ("\\" in name and windows.anchor):
+    windows = PureWindowsPath(name) if "\\" in name else None
+    parts = windows.parts if windows else [part for part in name.split("/") if part != "."]
+    if not name or name.startswith("/") or ".." in parts or (windows and windows.anchor):
         raise CollectionError(f"{path}, line {line}: {quoted(name)} is not a path inside the folder of the CSV.")
     if any(map(is_hidden, parts)):  # the output folder has hidden files of its own
         hidden = "is hidden (a name that begins with a dot); rename it"

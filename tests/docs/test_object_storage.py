@@ -16,7 +16,7 @@ from tests.solids import write_box
 from tests.stores import put_folder
 
 TEXT = (ROOT / "docs" / "object-storage.md").read_text()
-(EXAMPLE,) = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+EXAMPLE = "".join(re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL))
 
 
 def test_the_example(bucket: Url, tmp_path: Path, engine: object) -> None:
