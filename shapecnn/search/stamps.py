@@ -1,6 +1,7 @@
 """Remember the size and the times of each mesh file that an index was made of, so that it need not be hashed again.
 
-Like the index of git, an update compares what the file system says of a file before it reads the file. The stamps are
+Like the index of git, an update compares what the file system says of a file before it reads the file; of an object, it
+compares the entity tag. The stamps are
 kept in the user's cache folder, because they hold for this machine only: without them, every file is hashed. A stamp
 is taken before the file is hashed, so that a later change gives another one. A file that was changed a moment before
 gets none, because a later change could have the same time.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,9 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.errors import ObjectStoreError
 from shapecnn.meshes.collection import Shape
 from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
+from shapecnn.storage.objects.store import list_contents
 from shapecnn.storage.objects.url import Url
 from shapecnn.storage.reading import read_stored, sha256
 
@@ -33,15 +37,15 @@ _MARK = b"shapecnn stamps 3\n"
 
 
 class Stamp(NamedTuple):
-    """What the file system says of a file.
+    """What the file system says of a file, or an object store of an object.
 
     Attributes:
         number: Number of the file in its file system (inode): files that were written one after the other may have
-            equal sizes and times.
+            equal sizes and times. Of an object, a hash of its entity tag.
         size: Number of bytes.
         modified: Time of the last change of the content, in ns since 1970.
         changed: Time of the last change of the content, the name or the permissions, in ns since 1970. Programs that
-            copy files can set the other time, but not this one.
+            copy files can set the other time, but not this one. Of an object, the same time again.
     """
 
     number: int
@@ -53,14 +57,17 @@ class Stamp(NamedTuple):
 def take_stamps(shapes: Iterable[Shape]) -> dict[str, Stamp]:
     """Return the stamp of the mesh file of each shape, by shape id; that of a file inside a zip is that of the zip.
 
-    Shapes without a file on the local disk are left out, and those whose file was changed a moment ago.
+    Shapes without a file are left out, and those whose file was changed a moment ago. Objects are listed, not asked for
+    one by one.
 
     Args:
         shapes: Shapes of a collection.
     """
     settled, stamps, zips = time.time_ns() - SETTLED, dict[str, Stamp](), dict[Path, Stamp]()
+    objects: dict[Url, str] = {}
     for shape in shapes:
         if isinstance(shape.file, Url):
+            objects[shape.file] = shape.id
             continue
         stamp = zips.get(shape.file) if shape.member else None
         if stamp is None:
@@ -73,6 +80,22 @@ def take_stamps(shapes: Iterable[Shape]) -> dict[str, Stamp]:
                 zips[shape.file] = stamp
         if max(stamp.modified, stamp.changed) < settled:
             stamps[shape.id] = stamp
+    return stamps | _listed(objects, settled)
+
+
+def _listed(objects: Mapping[Url, str], settled: int) -> dict[str, Stamp]:
+    """Return the stamps of the shapes in an object store; ``objects`` are their URLs and ids."""
+    if not objects:
+        return {}
+    ids, stamps = {url.key: shape_id for url, shape_id in objects.items()}, dict[str, Stamp]()
+    prefix = posixpath.commonpath([f"/{key.rpartition('/')[0]}" for key in ids])[1:]
+    parts = next(iter(objects)).parts
+    folder = Url(*parts[: 1 if parts[0] == "file:" else 2], prefix)  # one collection is in one bucket
+    with contextlib.suppress(ObjectStoreError):  # without stamps, all meshes are fetched
+        for name, size, tag, modified in list_contents(folder):
+            shape_id = ids.get(posixpath.join(prefix, name))
+            if shape_id is not None and tag is not None and modified < settled:
+                stamps[shape_id] = Stamp(_number(tag), size, modified, modified)
     return stamps
 
 
@@ -114,7 +137,7 @@ class Stamps:
         """
         if not taken or not len(self._rows):
             return {}
-        keys = [_key(shape_id) for shape_id in taken]
+        keys = [_number(shape_id) for shape_id in taken]
         places = np.searchsorted(self._rows["key"], np.array(keys, np.uint64))
         rows = self._rows[np.minimum(places, len(self._rows) - 1)]
         stored = zip(*(rows[name].tolist() for name in ("key", *Stamp._fields)), strict=True)
@@ -134,7 +157,7 @@ def write_stamps(folder: Path, taken: Mapping[str, Stamp], hashes: Mapping[str, 
         hashes: SHA-256 of each mesh file whose features depend on this file alone, by shape id.
         kept: Folder of the stamps; None for the user's cache folder.
     """
-    rows = [(_key(name), *stamp, bytes.fromhex(hashes[name])) for name, stamp in taken.items() if name in hashes]
+    rows = [(_number(name), *stamp, bytes.fromhex(hashes[name])) for name, stamp in taken.items() if name in hashes]
     body = np.sort(np.array(rows, _STAMP), order="key").tobytes()
     with contextlib.suppress(OSError):
         write_atomic(_place(folder, kept), _MARK + sha256(body).encode() + body)
@@ -144,6 +167,6 @@ def _place(folder: Path, kept: Path | None) -> Path:
     return (kept or cache_folder("stamps")) / sha256(os.fsencode(os.path.realpath(folder)))[:32]
 
 
-def _key(shape_id: str) -> int:
-    """Return the number by which the stamp of a shape is found; that of another shape would not match its file."""
-    return int.from_bytes(hashlib.blake2b(shape_id.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+def _number(text: str) -> int:
+    """Return the number that stands for a text: a shape id, whose stamp would not match another file, or a tag."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -98,6 +98,7 @@ def test_nothing_is_lost_with_a_node_and_a_crashing_mesh(cluster: Any, tmp_path:
     assert any(any(map(shard.holds, lost)) and any(map(shard.holds, other)) for shard in shards)  # it was begun twice
 
 
+@pytest.mark.slow
 def test_an_interrupted_command_continues(cluster: object, tmp_path: Path, command: Command) -> None:
     meshes = write_meshes(tmp_path / "meshes", 150)
     out = tmp_path / "out"

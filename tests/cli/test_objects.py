@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,26 @@ def test_a_list_in_a_bucket(stored: Url, bucket: Url) -> None:
     assert [(entry.id, entry.label, entry.split) for entry in open_artefacts(bucket / "out").entries] == [
         ("meshes/box/train/0.off", "brick", "test")
     ]
+
+
+def test_an_update_fetches_only_what_has_changed(stored: Url, bucket: Url, proxy: Proxy) -> None:
+    line = ("index", stored, bucket / "index", "--model", "@sph", "--no-pictures", "--workers", 1)
+    time.sleep(2.1)  # an object that was written a moment ago is not trusted
+    assert answer(*line)["added"] == 9
+
+    def fetched() -> list[str]:
+        names = [request for request, _ in proxy.faults.seen if "GET" in request and ".off" in request]
+        proxy.faults.seen.clear()
+        return names
+
+    assert len(fetched()) == 9
+    assert answer(*line)["unchanged"] == 9
+    assert fetched() == []
+    write_object(stored / "box/train/0.off", read_object(stored / "box/train/1.off"))
+    assert answer(*line)["updated"] == 1
+    assert len(fetched()) == 2  # this test's, and that of the command
+    assert answer(*line, "--check")["unchanged"] == 9
+    assert len(fetched()) == 9
 
 
 def test_faults_pass_unseen_or_are_reported_for_their_mesh(stored: Url, bucket: Url, proxy: Proxy) -> None:

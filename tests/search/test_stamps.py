@@ -12,7 +12,8 @@ import pytest
 from shapecnn.meshes.collection import Shape
 from shapecnn.search import stamps as module
 from shapecnn.search.stamps import Stamps, take_stamps, write_stamps
-from shapecnn.storage.objects.url import as_path
+from shapecnn.storage.objects.store import write_object
+from shapecnn.storage.objects.url import Url, as_path
 
 
 @pytest.fixture
@@ -125,6 +126,23 @@ def test_a_cache_that_cannot_be_written_is_no_error(shapes: list[Shape], tmp_pat
 
 
 @pytest.mark.usefixtures("settled")
-def test_files_in_an_object_store_have_no_stamps(tmp_path: Path) -> None:
-    file = Shape("a.off", None, None, as_path("s3://bucket/a.off"))
-    assert take_stamps([file]) == {}
+@pytest.mark.parametrize("scheme", ["s3", "file"])
+def test_an_object_is_known_by_its_tag(scheme: str, bucket: Url, tmp_path: Path) -> None:
+    folder = bucket / "meshes" if scheme == "s3" else as_path(f"file://{tmp_path}/meshes")
+    assert isinstance(folder, Url)
+    shapes = [Shape(name, None, None, folder / "deep" / name) for name in ("a.off", "b/c.off", "d.off")]
+    for shape in shapes:
+        write_object(shape.file, shape.id.encode())  # type: ignore[arg-type]
+    write_object(folder / "deep" / "other.off", b"of no shape")
+    write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
+    stamps = Stamps.read(tmp_path / "index", tmp_path / "kept")
+    assert stamps.trusted(take_stamps(shapes)) == hashes(shapes)
+    write_object(shapes[0].file, b"A.off")  # type: ignore[arg-type]
+    lost = Shape("lost.off", None, None, folder / "deep" / "lost.off")
+    assert stamps.trusted(take_stamps([*shapes, lost])).keys() == {"b/c.off", "d.off"}
+    assert stamps.trusted(take_stamps(shapes[2:])).keys() == {"d.off"}
+
+
+@pytest.mark.usefixtures("settled")
+def test_without_an_answer_of_the_store_there_are_no_stamps(bucket: Url) -> None:
+    assert take_stamps([Shape("a.off", None, None, as_path(f"{bucket}-lost/a.off"))]) == {}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from shapecnn.errors import MissingLibraryError, ObjectStoreError, quoted, visible
 from shapecnn.storage.objects.url import Url
@@ -43,8 +43,39 @@ def list_objects(url: Url) -> Iterator[tuple[str, int]]:
     Args:
         url: A bucket, or a prefix in it.
 
+    Returns:
+        Path of each object relative to ``url``, and its size in bytes, in no particular order.
+
+    Raises:
+        ObjectStoreError: The store cannot be reached, or refuses.
+    """
+    return ((each.name, each.size) for each in list_contents(url))
+
+
+class Listed(NamedTuple):
+    """An object, as a store lists it.
+
+    Attributes:
+        name: Path relative to the URL that was listed.
+        size: Number of bytes.
+        tag: Entity tag (ETag): another one if the content has changed; None if the store has none.
+        modified: Time of the last change, in ns since 1970, as exactly as the store has it.
+    """
+
+    name: str
+    size: int
+    tag: str | None
+    modified: int
+
+
+def list_contents(url: Url) -> Iterator[Listed]:
+    """List all objects below a URL, with what tells whether they have changed.
+
+    Args:
+        url: A bucket, or a prefix in it.
+
     Yields:
-        Path of an object relative to ``url``, and its size in bytes, in no particular order.
+        The objects, in no particular order.
 
     Raises:
         ObjectStoreError: The store cannot be reached, or refuses.
@@ -58,7 +89,8 @@ def list_objects(url: Url) -> Iterator[tuple[str, int]]:
             with _explained(url):
                 for chunk in obstore.list(store, prefix=key or None, offset=last, chunk_size=1000):
                     for each in chunk:
-                        yield each["path"][start:], each["size"]
+                        modified = round(each["last_modified"].timestamp() * 1e6) * 1000
+                        yield Listed(each["path"][start:], each["size"], each["e_tag"], modified)
                     last = chunk[-1]["path"]
                 return
         except ObjectStoreError as error:  # go on after the last full answer
