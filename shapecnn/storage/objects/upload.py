@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 import secrets
 import tempfile
@@ -14,9 +16,9 @@ from shapecnn.storage.objects import heads
 from shapecnn.storage.objects.heads import OBJECTS, Head, Location, head_url
 from shapecnn.storage.objects.shards import size_in_shard, write_shards
 from shapecnn.storage.objects.snapshot import Snapshot, latest
-from shapecnn.storage.objects.store import create_object, delete_objects, list_objects, write_object
+from shapecnn.storage.objects.store import BLOCK, create_object, delete_objects, list_objects, write_object
 from shapecnn.storage.objects.url import Url
-from shapecnn.storage.reading import sha256, sha256_of
+from shapecnn.storage.reading import open_stored, sha256, sha256_of
 from shapecnn.workers.progress import stage
 
 _AT_ONCE = 8  # objects that are written at once
@@ -114,7 +116,6 @@ class _Writer:
         """Write a file as an object, and return its location."""
         suffix = PurePosixPath(name).suffix.lower()
         suffix = suffix if re.fullmatch(r"\.[a-z0-9]{1,16}", suffix) and suffix != ".tar" else ""
-        self._require(name, sha256_of(self._folder / name), digest)
         return self._write(self._folder / name, digest, suffix)
 
     def write_shards(self, sums: Mapping[str, str], files: Iterable[tuple[str, str]]) -> Iterator[heads.Table]:
@@ -123,7 +124,7 @@ class _Writer:
             shard = Path(scratch) / "shard.tar"
             for packed in write_shards(self._folder, files, shard):
                 for each in packed:
-                    self._require(each.path, each.sha256, sums[each.path])
+                    _require(self._folder / each.path, each.sha256, sums[each.path])
                 held = self._write(shard, sha256_of(shard), ".tar").object
                 yield {each.path: Location(each.size, each.sha256, held, each.offset) for each in packed}
 
@@ -163,18 +164,12 @@ class _Writer:
         except StoredDataError:
             return False
 
-    def _require(self, name: str, actual: str, expected: str) -> None:
-        """Raise StoredDataError if a file has not its hash: no object may have the name of another content."""
-        if actual != expected:
-            raise StoredDataError(
-                f"{self._folder / name} has changed since it was written (its hash differs). Make it again."
-            )
-
     def _write(self, path: Path, digest: str, suffix: str) -> Location:
         name = f"{self.number:08}/{digest}{suffix}"
         size = path.stat().st_size
         if self.names.get(name) != size:
-            write_object(self._url / OBJECTS / name, path)
+            blocks = functools.partial(_blocks, path, digest)
+            write_object(self._url / OBJECTS / name, blocks if size > BLOCK else b"".join(blocks()))
             self.names[name] = size
         return Location(size, digest, name, 0)
 
@@ -182,6 +177,22 @@ class _Writer:
         return BusyError(
             f"Another shapecnn process has published at {self._url} in the meantime. Nothing of it was changed."
         )
+
+
+def _blocks(path: Path, digest: str) -> Iterator[bytes]:
+    """Yield a file in blocks, and raise StoredDataError at its end if what was read has another hash."""
+    hashed = hashlib.sha256()
+    with open_stored(path) as file:
+        while block := file.read(BLOCK):
+            hashed.update(block)
+            yield block
+    _require(path, hashed.hexdigest(), digest)
+
+
+def _require(path: Path, actual: str, expected: str) -> None:
+    """Raise StoredDataError if a file has not its hash: no object may have the name of another content."""
+    if actual != expected:
+        raise StoredDataError(f"{path} has changed since it was written (its hash differs). Make it again.")
 
 
 def _remove_unnamed(url: Url, head: Head, objects: set[str], base: Snapshot | None) -> None:
