@@ -123,7 +123,7 @@ def alone(grids: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_processes_train_what_one_trains(processes: int, alone: Path, grids: Path, tmp_path: Path) -> None:
     """Up to rounding: order, augmentation, samples and dropout are the same; unequal shares count by their size."""
     answer = train(processes, PLAIN, grids, tmp_path / "run")
