@@ -238,9 +238,13 @@ class Searcher:
         with self._placing:  # for a large index this takes seconds and gigabytes: once is enough
             if self._placed is None:
                 with stage("Preparing the features of the index"):
-                    divided = self.index.inverted is not None
-                    features = self.index.features if divided else np.asarray(self.index.features)
-                    space = self.model.comparison.space(cast("NDArray[np.float32]", features), self.index.placed)
+                    inverted = self.index.inverted
+                    features = np.asarray(self.index.features) if inverted is None else self.index.features
+                    space = self.model.comparison.space(
+                        cast("NDArray[np.float32]", features),
+                        self.index.placed,
+                        None if inverted is None else inverted.candidates,
+                    )
                 self._placed = space, replace(self.index, features=space.rows)
             return self._placed
 
