@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,42 @@ def rooted(features: FeatureRows) -> Features:
     return roots
 
 
+@runtime_checkable
+class StoredRoots(Protocol):
+    """Features that are stored as numbers in proportion to their signed square roots.
+
+    Attributes:
+        packed: (N, D), these numbers, of any dtype.
+    """
+
+    packed: NDArray[np.int8]
+
+
+class Roots:
+    """Signed square roots of the features of N shapes, as of :func:`rooted`, computed for those that are asked for.
+
+    Args:
+        features: (N, D) float32, D features of each of N shapes, of any length.
+    """
+
+    def __init__(self, features: FeatureRows) -> None:
+        self._features = features
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._features)
+
+    def __getitem__(self, rows: Any) -> Features:
+        """Return the square roots (n, D) of some of the shapes, as an array is indexed."""
+        if not isinstance(self._features, StoredRoots):
+            return rooted(self._features[rows])
+        roots: Features = self._features.packed[rows].astype(np.float32)  # four times as fast as to decode the features
+        squares = roots * roots
+        lengths = np.einsum("nd,nd->n", squares, squares, dtype=np.float64) ** 0.25
+        roots /= np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
+        return roots
+
+
 def moved(items: Features, nearest: NDArray[np.int32], known: Callable[[NDArray[np.int32]], Features]) -> Features:
     """Add the vectors of K similar shapes to the vectors of Q shapes.
 
@@ -123,5 +159,6 @@ def joined(places: Features, alone: Features) -> Features:
         places: (Q, D) float32 of unit length, the adapted features.
         alone: (Q, D) float32 of unit length, the square roots.
     """
-    values: Features = np.concatenate([places, alone], axis=1) * np.float32(0.5**0.5)
+    values: Features = np.concatenate([places, alone], axis=1)
+    values *= np.float32(0.5**0.5)
     return values

@@ -8,12 +8,14 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.models.adapted_space import AdaptedSpace
-from shapecnn.models.mapped_space import AdaptedRows, Candidates, MappedSpace
+from shapecnn.models.adaptation import StoredRoots
+from shapecnn.models.adapted_space import EXACT, AdaptedSpace
+from shapecnn.models.mapped_space import AdaptedRows, Candidates, MappedSpace, place_collection
 from shapecnn.models.metric import Projection
 from shapecnn.models.output import Feature, FeatureName, Output
 from shapecnn.models.space import HALF, FeatureSpace, JoinedSpace, LightFieldSpace, Placed, Space
 from shapecnn.settings.networks import DescriptorName
+from shapecnn.shared.lists import FeatureRows
 from shapecnn.shared.similarity import unit
 
 
@@ -38,6 +40,13 @@ class ShapeComparison(Protocol):
 
     def represent(self, output: Output) -> Feature:
         """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
+
+    def place(self, features: FeatureRows) -> Placed | None:
+        """Return what an index caches of the shapes of a collection; None if their features are compared as they are.
+
+        Args:
+            features: (N, D) float32, D features of each of N > 0 shapes, computed by :meth:`represent`.
+        """
 
     def space(
         self, features: NDArray[np.float32], placed: Placed | None = None, candidates: Candidates | None = None
@@ -83,6 +92,9 @@ class FeatureComparison:
         """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
         return unit(output.feature) if self.projection is None else self.projection(output.feature)
 
+    def place(self, features: FeatureRows) -> None:
+        """Return None: the features are compared as they are."""
+
     def space(
         self,
         features: NDArray[np.float32],
@@ -127,6 +139,16 @@ class AdaptedComparison:
     def represent(self, output: Output) -> Feature:
         """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
         return unit(output.feature)
+
+    def place(self, features: FeatureRows) -> Placed | None:
+        """Return the adapted features of a collection; for many that are stored as small rows, only their neighbours.
+
+        Args:
+            features: (N, D) float32, D features of each of N > 0 shapes.
+        """
+        if len(features) > EXACT and isinstance(features, StoredRoots):
+            return place_collection(features, self.neighbours)
+        return self.space(cast("NDArray[np.float32]", features)).placed
 
     def space(
         self, features: NDArray[np.float32], placed: Placed | None = None, candidates: Candidates | None = None
@@ -198,6 +220,14 @@ class JoinedComparison:
         assert output.descriptor is not None
         joined: Feature = np.concatenate([self.network.represent(output), unit(output.descriptor)]) * HALF
         return joined
+
+    def place(self, features: FeatureRows) -> Placed | None:
+        """Return the adapted features of the network; None if it does not adapt them.
+
+        Args:
+            features: (N, D) float32, D joined features of each of N > 0 shapes.
+        """
+        return self.space(cast("NDArray[np.float32]", features)).placed
 
     def space(
         self,

@@ -8,12 +8,23 @@ that may be the answer. Both are compared exactly.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.models.adaptation import LIMIT, SHARE, Statistics, bounded_similarity, joined, moved, rooted
+from shapecnn.models.adaptation import (
+    LIMIT,
+    SHARE,
+    Roots,
+    Statistics,
+    StoredRoots,
+    bounded_similarity,
+    joined,
+    moved,
+    rooted,
+)
+from shapecnn.models.large_space import find_copies, find_nearest
 from shapecnn.models.space import Features, Placed
 from shapecnn.shared.lists import FeatureRows
 from shapecnn.shared.similarity import Similarity, most_similar, scale_to_unit
@@ -35,12 +46,12 @@ class Originals:
     """Square roots of the features of the M shapes that are no copies, computed for those that are asked for.
 
     Args:
-        features: (N, D) float32, D features of each of N shapes, of any length.
+        roots: Square roots of the features of all N shapes.
         distinct: (N,) bool, False for a shape that is a copy of an earlier shape.
     """
 
-    def __init__(self, features: FeatureRows, distinct: NDArray[np.bool_]) -> None:
-        self._features, self.rows = features, np.flatnonzero(distinct)
+    def __init__(self, roots: Roots, distinct: NDArray[np.bool_]) -> None:
+        self._roots, self.rows = roots, np.flatnonzero(distinct)
 
     def __len__(self) -> int:
         """Return M."""
@@ -48,7 +59,27 @@ class Originals:
 
     def __getitem__(self, numbers: Any) -> Features:
         """Return the square roots (m, D) of some of the shapes, as an array is indexed."""
-        return rooted(self._features[self.rows[numbers]])
+        return self._roots[self.rows[numbers]]
+
+
+class Standardized:
+    """Standardized square roots of the features of shapes, computed for those that are asked for.
+
+    Args:
+        roots: The square roots.
+        statistics: Statistics of the collection.
+    """
+
+    def __init__(self, roots: FeatureRows, statistics: Statistics) -> None:
+        self._roots, self._statistics = roots, statistics
+
+    def __len__(self) -> int:
+        """Return the number of shapes."""
+        return len(self._roots)
+
+    def __getitem__(self, rows: Any) -> Features:
+        """Return the vectors (n, D) of some of the shapes, of unit length, as an array is indexed."""
+        return self._statistics.standardize(self._roots[rows])
 
 
 class AdaptedRows:
@@ -61,13 +92,15 @@ class AdaptedRows:
     """
 
     def __init__(self, features: FeatureRows, placed: Placed) -> None:
-        self.features, self.placed = features, placed
-        self.originals = Originals(features, placed.distinct)
+        self.roots = Roots(features)
+        self.originals = Originals(self.roots, placed.distinct)
         self.statistics = placed.statistics or Statistics.of(self.originals)
+        self.placed = placed._replace(statistics=self.statistics)
+        self._items, self.known = (Standardized(each, self.statistics) for each in (self.roots, self.originals))
 
     def __len__(self) -> int:
         """Return N."""
-        return len(self.features)
+        return len(self.roots)
 
     def __getitem__(self, rows: Any) -> Features:
         """Return the adapted features (n, D) of some of the shapes, as an array is indexed."""
@@ -79,13 +112,8 @@ class AdaptedRows:
         places = np.empty((len(rows), len(self.statistics.mean)), np.float32)
         for start in range(0, len(rows), _BLOCK):
             part = rows[start : start + _BLOCK]
-            items = self.statistics.standardize(rooted(self.features[part]))
-            places[start : start + _BLOCK] = moved(items, neighbours[part], self.known)
+            places[start : start + _BLOCK] = moved(self._items[part], neighbours[part], self.known.__getitem__)
         return places
-
-    def known(self, numbers: NDArray[Any]) -> Features:
-        """Return the standardized square roots (m, D) of shapes by their numbers among those that are no copies."""
-        return self.statistics.standardize(self.originals[numbers])
 
 
 class JoinedRows:
@@ -104,7 +132,7 @@ class JoinedRows:
 
     def __getitem__(self, rows: Any) -> Features:
         """Return the values (n, 2 D) of some of the shapes, as an array is indexed."""
-        return joined(self._adapted[rows], scale_to_unit(rooted(self._adapted.features[rows])))
+        return joined(self._adapted[rows], scale_to_unit(self._adapted.roots[rows]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Compute the values of all shapes: (N, 2 D) float32."""
@@ -132,7 +160,7 @@ class MappedSpace:
     @property
     def placed(self) -> Placed:
         """Adapted features of the collection, or the neighbours from which they are computed, with the statistics."""
-        return self._adapted.placed._replace(statistics=self._adapted.statistics)
+        return self._adapted.placed
 
     @property
     def rows(self) -> JoinedRows:
@@ -152,7 +180,7 @@ class MappedSpace:
         alone = scale_to_unit(roots.copy())
         items = self._adapted.statistics.standardize(roots)
         nearest = np.stack([self._nearest(*each) for each in zip(items, alone, strict=True)])
-        return joined(moved(items, nearest, self._adapted.known), alone)
+        return joined(moved(items, nearest, self._adapted.known.__getitem__), alone)
 
     def _nearest(self, item: Features, alone: Features) -> NDArray[np.int32]:
         """Find the K neighbours of a query in the collection, never the shape that it is a copy of.
@@ -177,3 +205,31 @@ class MappedSpace:
         known = np.delete(self._adapted.statistics.standardize(roots), copied[:1], axis=0)
         nearest = most_similar((known @ item)[None], item[None], known, self._neighbours)[0]
         return np.asarray(np.delete(numbers, copied[:1])[nearest], np.int32)
+
+
+def place_collection(features: StoredRoots, neighbours: int) -> Placed:
+    """Find the copies and the neighbours in a large collection, without arrays of features of its size.
+
+    They are those of :class:`shapecnn.models.adapted_space.AdaptedSpace` for more shapes than it compares exactly.
+
+    Args:
+        features: Features of the collection.
+        neighbours: Largest number of similar shapes that are added to each shape.
+
+    Returns:
+        Neighbours and statistics, from which adapted features are computed.
+    """
+    packed, roots = features.packed, Roots(cast("FeatureRows", features))
+    scales = np.empty(len(packed), np.float32)
+    for start in range(0, len(packed), _BLOCK):
+        lengths = np.linalg.norm(packed[start : start + _BLOCK].astype(np.float64), axis=1)
+        scales[start : start + _BLOCK] = 1 / np.where(lengths > 0, lengths, 1)
+    first = find_copies(packed, LIMIT, scales)
+    distinct = first == np.arange(len(first))
+    originals = Originals(roots, distinct)
+    statistics = Statistics.of(originals)
+    nearest = np.empty((len(first), 0), np.int32)
+    if count := min(neighbours, len(originals) // SHARE):
+        items, known = (Standardized(each, statistics) for each in (roots, originals))
+        nearest = find_nearest(items, known, (np.cumsum(distinct) - 1)[first], count).astype(np.int32)
+    return Placed(None, distinct, nearest, statistics)

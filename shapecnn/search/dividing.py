@@ -54,18 +54,16 @@ def divide_features(
     Returns:
         Number of lists, and the SHA-256 of the file.
     """
-    features, placed = stored.features, stored.placed
-    adapted = None if placed is None else AdaptedRows(features, placed)
-    rows = features if adapted is None else adapted
+    features = stored.features
+    adapted = None if stored.placed is None else AdaptedRows(features, stored.placed)
+    rows, placed = (features, None) if adapted is None else (adapted, adapted.placed)
     if old is not None and old.inverted is not None and isinstance(features, type(old.features)):
         before = {(shape.id, shape.sha256): row for row, shape in enumerate(old.shapes)}
         origins = [before.get((shape.id, shape.sha256), -1) for shape in shapes]
         inverted = old.inverted.follow(rows, np.array(origins, np.int64))
     else:
         inverted = InvertedFile.build(rows)
-    if placed is not None and adapted is not None:
-        inverted = replace(inverted, statistics=adapted.statistics)
-        placed = placed._replace(statistics=adapted.statistics)
+    inverted = replace(inverted, statistics=None if placed is None else placed.statistics)
     # Rows of a mapped file are decoded when they are read.
     space = comparison.space(cast("NDArray[np.float32]", features), placed, inverted.candidates)
     lists, recall = len(inverted.lists), measured_recall(inverted, features, space)

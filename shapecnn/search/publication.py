@@ -7,10 +7,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
@@ -83,8 +81,7 @@ def place_rows(comparison: ShapeComparison, draft: Draft, old: Index | None, scr
             raise foreign(scratch) from None
         if old is not None and old.placed is not None and same_features(features, old.features):
             return old.placed
-        # The space decodes small rows block by block: all of them as float32 would be large.
-        return comparison.space(cast("NDArray[np.float32]", features)).placed
+        return comparison.place(features)
 
 
 def publish_index(

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shapecnn.models import mapped_space
-from shapecnn.models.adaptation import Statistics
+from shapecnn.models import adapted_space, large_space, mapped_space
+from shapecnn.models.adaptation import Roots, Statistics, rooted
 from shapecnn.models.adapted_space import AdaptedSpace
-from shapecnn.models.mapped_space import AdaptedRows, JoinedRows, MappedSpace
+from shapecnn.models.mapped_space import AdaptedRows, JoinedRows, MappedSpace, place_collection
 from shapecnn.models.space import Placed
+from shapecnn.search.small_rows import PackedFeatures, pack, unpack
+from shapecnn.shared import lists
 from tests.models.test_large_space import clouds
 
 
@@ -131,3 +133,43 @@ def test_no_array_of_the_size_of_the_collection_is_held(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < features.nbytes / 2
+
+
+def test_stored_roots_are_those_of_the_features() -> None:
+    packed = pack(clouds(50) * np.linspace(0, 3, 50, dtype=np.float32)[:, None])
+    assert not packed[0].any()
+    roots = rooted(unpack(packed))
+    for some in (slice(0, 50), np.array([7, 3, 3])):
+        np.testing.assert_allclose(Roots(PackedFeatures(packed))[some], roots[some], atol=1e-6)
+
+
+def test_a_collection_is_placed_as_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = pack(np.abs(clouds(1500)))
+    packed[400:420] = packed[30]
+    monkeypatch.setattr(mapped_space, "_BLOCK", 100)
+    monkeypatch.setattr(adapted_space, "EXACT", 100)
+    expected = AdaptedSpace(unpack(packed), 5).placed
+    placed = place_collection(PackedFeatures(packed), 5)
+    assert placed.gallery is None
+    assert placed.neighbours is not None
+    assert np.array_equal(placed.distinct, expected.distinct)
+    assert not placed.distinct[400:420].any()
+    assert np.array_equal(placed.neighbours, expected.neighbours)
+    assert placed.neighbours.dtype == np.int32
+    assert place_collection(PackedFeatures(packed), 0).neighbours.shape == (1500, 0)  # type: ignore[union-attr]
+
+
+def test_a_collection_is_placed_without_arrays_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for what is stored of it, which is 1 byte a number, and what does not grow with the features."""
+    packed = pack(np.abs(clouds(6000, 512)))
+    monkeypatch.setattr(large_space, "_BLOCK", 256)
+    monkeypatch.setattr(large_space, "_MOST", 1 << 14)
+    monkeypatch.setattr(large_space, "_SAMPLE", 256)
+    monkeypatch.setattr(lists, "_BLOCK", 256)
+    monkeypatch.setattr(lists, "SAMPLE", 4)
+    place_collection(PackedFeatures(packed[:50]), 5)  # the kernels are compiled
+    tracemalloc.start()
+    place_collection(PackedFeatures(packed), 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * packed.nbytes / 1.3

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 import shapecnn
 from shapecnn.errors import StoredDataError
 from shapecnn.meshes.shards import Shard
-from shapecnn.models import adapted_space, mapped_space
+from shapecnn.models import adapted_space, comparison, mapped_space
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import dividing
 from shapecnn.search import plan as planning
@@ -156,6 +156,21 @@ def test_an_update_keeps_the_lists_until_too_many_shapes_are_new(tmp_path: Path,
     assert again.trained.all()
 
 
+def test_a_large_collection_is_placed_from_its_small_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same bytes as in memory."""
+    monkeypatch.setattr(adapted_space, "EXACT", 100)
+    features, names = some(600), [*range(600)]
+    for folder, most in (("mapped", 100), ("memory", 600)):
+        monkeypatch.setattr(comparison, "EXACT", most)
+        publish(tmp_path / folder, features, names, "small")
+    assert contents(tmp_path / "mapped") == contents(tmp_path / "memory")
+    placed = read_index(tmp_path / "mapped").placed
+    assert placed is not None
+    assert placed.neighbours is not None
+    assert placed.neighbours.shape == (600, 5)
+    assert not placed.distinct.all()
+
+
 def update(collection: Path, folder: Path, *, shard: Shard | None = None, **options: Any) -> list[str]:
     said: list[str] = []
     plan = plan_index(folder, IndexRequest(**options))
@@ -208,16 +223,27 @@ def test_merged_parts_have_the_bytes_of_one_run(
     assert "of the 10 other shapes most similar" in said[0]
 
 
-def test_statistics_that_are_no_numbers_are_refused(solids: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        (0, np.nan, "the array mean contains NaN"),
+        (1, np.inf, "the array scale contains NaN or infinity"),
+        (0, 2, "mean and scale are not those of features of unit length"),
+        (1, -1e35, "mean and scale are not those of features of unit length"),
+    ],
+)
+def test_statistics_that_cannot_be_are_refused(
+    solids: Path, tmp_path: Path, array: int, value: float, message: str
+) -> None:
     folder = tmp_path / "index"
     update(solids, folder, kind="ivf")
     content = bytearray((folder / INVERTED).read_bytes())
     lists = json.loads((folder / HEADER).read_bytes())["lists"]
-    place = 8 + int.from_bytes(content[:8], "little") + 4 * 1280 * lists
-    content[place : place + 4] = np.float32(np.nan).tobytes()  # the first number of the mean
+    place = 8 + int.from_bytes(content[:8], "little") + 4 * 1280 * (lists + array)  # after the centres
+    content[place : place + 4] = np.float32(value).tobytes()
     (folder / INVERTED).write_bytes(content)
     reseal(folder)
-    with pytest.raises(StoredDataError, match="the array mean contains NaN"):
+    with pytest.raises(StoredDataError, match=message):
         read_index(folder)
 
 
