@@ -18,6 +18,8 @@ import shapecnn
 from shapecnn.errors import StoredDataError
 from shapecnn.meshes.shards import Shard
 from shapecnn.models import adapted_space, comparison, mapped_space
+from shapecnn.models.adaptation import Roots
+from shapecnn.models.mapped_space import JoinedRows
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import dividing
 from shapecnn.search import plan as planning
@@ -102,6 +104,31 @@ def test_answers_are_nearly_those_of_a_full_comparison(tmp_path: Path, rows: Row
         assert [hit.score for hit in one] == pytest.approx([hit.score for hit in other], abs=2e-5)
     more = [nearest(index, others[:2], 250, inverted=each) for each in (index.inverted, None)]
     assert [ids(hits) for hits in more[0]] == [ids(hits) for hits in more[1]]
+
+
+def test_a_search_decodes_no_features_but_those_that_it_compares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = some()
+    publish(tmp_path / "index", features, [*range(COUNT)], "small")
+    read: list[int] = []
+    roots = Roots.__getitem__
+
+    def count(self: Roots, rows: Any) -> NDArray[np.float32]:
+        read.append(len(found := roots(self, rows)))
+        return found
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("all features were decoded")
+
+    monkeypatch.setattr(Roots, "__getitem__", count)
+    for each in (PackedFeatures, JoinedRows):
+        monkeypatch.setattr(each, "__array__", refuse)
+    searcher = Searcher(read_index(tmp_path / "index"), MODEL, device="cpu")
+    searcher.prepare()
+    assert read == []  # the statistics are stored
+    searcher.nearest(features[:1], 10)
+    assert sum(read) <= 200 + 5 + (1 + 5) * 200 + 200  # for its neighbours, its place, places, and their square roots
 
 
 @pytest.mark.parametrize("rows", ["full", "small"])
