@@ -10,6 +10,7 @@ that of the whole machine in the last 5 minutes.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -24,15 +25,15 @@ from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.workers.pool import available_cores
 
 FEW = 32
-COMMANDS = {"voxelize": 1000, "render": 300}  # at most so many meshes
+COMMANDS = {"voxelize": 4, "render": 1}  # copies of each mesh of the Princeton Shape Benchmark, with other bytes
 ENGINES: dict[str, tuple[str, ...]] = {"local": (), "ray": ("--cluster", "ray")}
 
 
-def unpack(shapes: list[Shape], folder: Path) -> Path:
-    for shape in shapes:
-        path = folder / shape.id
+def unpack(shapes: list[Shape], folder: Path, copies: int = 1) -> Path:
+    for shape, copy in itertools.product(shapes, range(copies)):
+        path = folder / Path(shape.id).with_suffix(f".{copy}.off")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(shape.read())
+        path.write_bytes(shape.read() + f"\n# {copy}\n".encode())
     return folder
 
 
@@ -61,10 +62,7 @@ def main() -> None:
     shapes = list_shapes(options.data / "psb.zip")
     cluster, start = start_cluster()
     try:
-        commands = {
-            command: measure(shapes[:: -(-len(shapes) // count)], command, options.repeats)
-            for command, count in COMMANDS.items()
-        }
+        commands = {command: measure(shapes, copies, command, options.repeats) for command, copies in COMMANDS.items()}
     finally:
         cluster.shutdown()
     keys = [key for key in next(iter(commands.values())) if key != "repeats"]
@@ -73,12 +71,12 @@ def main() -> None:
     save(options.json, figures, [options.data / "psb.zip"])
 
 
-def measure(many: list[Shape], command: str, repeats: int) -> dict[str, Any]:
-    few = many[:: len(many) // FEW][:FEW]
-    rows = []
+def measure(shapes: list[Shape], copies: int, command: str, repeats: int) -> dict[str, Any]:
+    rows, many = [], copies * len(shapes)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        collections = {"few": unpack(few, folder / "few"), "many": unpack(many, folder / "many")}
+        few = unpack(shapes[:: len(shapes) // FEW][:FEW], folder / "few")
+        collections = {"few": few, "many": unpack(shapes, folder / "many", copies)}
         for engine in ENGINES:  # compiles kernels, fills caches of files
             seconds(collections["few"], folder / "out", engine, command)
         for repeat in range(repeats):
@@ -87,7 +85,7 @@ def measure(many: list[Shape], command: str, repeats: int) -> dict[str, Any]:
                 for size, meshes in collections.items():
                     row[f"{engine}_{size}"] = seconds(meshes, folder / "out", engine, command)
             rows.append(row)
-    return {"few": len(few), "many": len(many), "repeats": rows, **derived(rows, len(few), len(many))}
+    return {"few": FEW, "many": many, "repeats": rows, **derived(rows, FEW, many)}
 
 
 def derived(rows: list[dict[str, float]], few: int, many: int) -> dict[str, float]:

@@ -35,13 +35,14 @@ ADAPT = """
 import json, sys, time
 import numpy as np
 from threadpoolctl import threadpool_limits
-from shapecnn.models.adapted_space import AdaptedSpace
+from shapecnn.models.comparison import AdaptedComparison
+from shapecnn.models.mapped_space import place_collection
 from shapecnn.search.small_rows import PackedFeatures
 threadpool_limits(1)
 features = PackedFeatures(np.load(sys.argv[1]))
-AdaptedSpace(features[:500], int(sys.argv[2]))  # the kernels are compiled
+place_collection(PackedFeatures(features.packed[:500]), int(sys.argv[2]))  # the kernels are compiled
 started, cpu = time.perf_counter(), time.process_time()
-AdaptedSpace(features, int(sys.argv[2]))
+AdaptedComparison(int(sys.argv[2])).place(features)
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(json.dumps({"seconds": time.perf_counter() - started, "CPU seconds": time.process_time() - cpu,
                   "peak GB": int(status["VmHWM"].split()[0]) / 1e6}))

@@ -64,6 +64,14 @@ def write_meshes(folder: Path, count: int, *more: str) -> Path:
     return folder
 
 
+COMMAND_LINE = """
+from shapecnn.cli.main import main
+from shapecnn.meshes import on_cluster
+on_cluster._LEAST = 3
+main()
+"""
+
+
 class OneProcess:
     """In place of a cluster: makes all parts in this process, for tests of what is made. It loses no task.
 
@@ -98,6 +106,7 @@ class OneProcess:
 def one_process(stop: int | None = None, afterwards: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Inside, ``--cluster`` needs no Ray."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_cluster, "_LEAST", 3)
         patch.setattr(on_cluster, "connected", lambda _address: nullcontext(OneProcess(stop, afterwards)))
         yield
 
@@ -127,8 +136,9 @@ def ray_cluster(nodes: int, **environment: str) -> Iterator[Any]:
 
 
 def start(*arguments: object, module: str = "shapecnn", folder: Path | None = None) -> subprocess.Popen[str]:
-    """Start a driver in a process of its own: the command line, or this module."""
-    line = [sys.executable, "-P", "-m", module, *map(str, arguments)]
+    """Start a driver in a process of its own: the command line, with small shards, or this module."""
+    driver = ["-c", COMMAND_LINE] if module == "shapecnn" else ["-m", module]
+    line = [sys.executable, "-P", *driver, *map(str, arguments)]
     return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
 
@@ -142,6 +152,7 @@ def run(*arguments: object, module: str = "shapecnn", folder: Path | None = None
 if __name__ == "__main__":
     from tests.clusters import Harmful as Named  # under a name that nodes can import
 
+    on_cluster._LEAST = 15
     made = prepare_on_cluster(
         Path(sys.argv[1]), Path(sys.argv[2]), Named(SMALL), "ray", command="again", workers=Workers(memory=8)
     )

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from processes import Command, require
 from rows import Row
+from running import Command, require
 from subjects import Subject, Workshop, remove
 
 from shapecnn.storage.checksums import SUMS

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from processes import Command, require
 from rows import Impossible, Row
+from running import Command, require
 from subjects import Subject, Workshop, comparable, contents
 
 _PAGE = 4096

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from processes import Command, require
 from rows import Row, Try
+from running import Command, require
 from subjects import PUBLISHING, Subject, Workshop, remove
 
 _KINDS = ("clock", "change", "parent", "publication", "clock")

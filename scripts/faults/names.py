@@ -12,8 +12,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from processes import Command, require
 from rows import Row
+from running import Command, require
 from subjects import Workshop
 
 _COLLIDING = (

@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from processes import Command, require
 from rows import Impossible, Row
+from running import Command, require
 from subjects import PUBLISHING, Subject, Workshop, contents, remove
 
 from shapecnn.storage.unfinished import MARK, RESUME, STAGED, WORK, WORKS

@@ -15,7 +15,7 @@ from threading import local
 from typing import Any
 
 import numpy as np
-from processes import Fault, end_all
+from running import Fault, end_all
 
 Try = Callable[[np.random.Generator, Path], str]
 """Function of one try, called with a generator and an empty folder. It returns the outcome in a word or raises a Fault,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet
 import yaml
-from processes import Command, Ended, require
+from running import Command, Ended, require
 
 from shapecnn.sources.shapes import write_collection
 from shapecnn.storage.checksums import SUMS

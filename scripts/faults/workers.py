@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from processes import Command, require
 from rows import Row
+from running import Command, require
 from subjects import LOCKED, Subject, Workshop, contents, remove
 
 _TIMEOUT = "5"  # seconds: meshes here take milliseconds, even on a machine with other things to do

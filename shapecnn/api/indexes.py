@@ -82,8 +82,8 @@ def update_index(
             small rows from 10,000 shapes.
         pictures: Whether to store features of views, which a search by pictures needs; True for a new index.
         kind: How the index is searched. ``exact``: a search compares all shapes. ``ivf``: it compares those that an
-            inverted file names, for models that compare features as they are. ``auto`` (the default): ``ivf`` from
-            100,000 shapes where it is possible. None: as the index has it.
+            inverted file names; not for ``@lfd``, nor for ``@imagenet`` joined with a descriptor. ``auto`` (the
+            default): ``ivf`` from 100,000 shapes where it is possible. None: as the index has it.
         check: Whether to read and hash every mesh file. Otherwise a file whose size and times are as before is
             taken to be unchanged.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.

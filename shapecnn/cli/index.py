@@ -66,8 +66,8 @@ if TYPE_CHECKING:
               "query --image` needs.  [default: as in INDEX; --pictures for a new INDEX]")  # fmt: skip
 @click.option("--kind", type=click.Choice(["auto", "exact", "ivf"]),
               help="How queries search: exact compares all shapes; ivf compares those that an inverted file names, and "
-              "needs a trained run, a descriptor but @lfd, or @imagenet with --set adapt=false; auto is ivf from "
-              "100,000 shapes where it is possible.  [default: as in INDEX; auto for a new INDEX]")  # fmt: skip
+              "needs a trained run, @imagenet or a descriptor but @lfd; auto is ivf from 100,000 shapes where it is "
+              "possible.  [default: as in INDEX; auto for a new INDEX]")  # fmt: skip
 @click.option("--check", is_flag=True, help="Read and hash every mesh file. Without it, a mesh file whose size and "
               "times are as they were is taken to be unchanged.")  # fmt: skip
 @batch_options

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.results import Evaluation
-from shapecnn.models.adapted_space import bounded_similarity
+from shapecnn.models.adaptation import bounded_similarity
 from shapecnn.models.model import Split
 from shapecnn.shared.results import Displayed, text_table
 

@@ -31,6 +31,7 @@ from shapecnn.workers.progress import Progress
 Result = TypeVar("Result")
 
 _PARTS = "parts"  # subfolder of the unfinished work
+_LEAST = 512  # shapes of a shard, so that the start of its worker processes takes a small part of the time
 _MOST_SHARDS = 1024  # so that an ordinary limit of open files allows to merge indexes
 
 
@@ -74,12 +75,12 @@ class Division:
 
     @property
     def count(self) -> int:
-        """Number of shards: a power of two near the square root of the number of shapes.
+        """Number of shards: the largest power of two that gives each about 512 shapes or more, at most 1,024.
 
         It does not depend on the cluster, so that another cluster continues the work, and it seldom changes if the
         collection grows.
         """
-        return min(1 << len(self.shapes).bit_length() // 2, _MOST_SHARDS)
+        return min(1 << max(0, (len(self.shapes) // _LEAST).bit_length() - 1), _MOST_SHARDS)
 
     @property
     def place(self) -> Path:

@@ -4,8 +4,9 @@ Opening a model never executes code from its files.
 :mod:`model` defines the interface of a model and opens a model by name. :mod:`run` and :mod:`untrained` implement this
 interface.
 :mod:`input` prepares views or grids, :mod:`engine` runs the network, and :mod:`apply` processes many shapes.
-:mod:`comparison` and :mod:`space` compute the similarity of shapes. :mod:`joined` joins the feature of a network with
-an engineered descriptor, for an index.
+:mod:`comparison` and :mod:`space` compute the similarity of shapes, which :mod:`adapted_space` and, in large indexes,
+:mod:`mapped_space` adapt to a collection. :mod:`joined` joins the feature of a network with an engineered descriptor,
+for an index.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.models.adaptation import LIMIT, SHARE, Statistics, bounded_similarity, joined, moved, rooted
 from shapecnn.models.large_space import find_copies, find_nearest
 from shapecnn.models.space import Features, Placed
 from shapecnn.shared.jit import numba
@@ -15,41 +15,11 @@ from shapecnn.shared.similarity import Similarity, most_similar, scale_to_unit
 
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Floating = TypeVar("Floating", np.float32, np.float64)
 
 VERSION = 3  # version of AdaptedSpace; adapted features that an index has cached with another version are recomputed
-PRIOR = 10  # weight of the prior (mean 0, equal variance of all features), as a number of shapes
-SHARE = 10  # fewest shapes of a collection per neighbour; otherwise all shapes of a small one would be neighbours
-FARTHER = 5  # largest factor by which adaptation can increase the unadapted distance of two shapes
-COPY = 1e-3  # largest unadapted distance of copies of a shape, such as one mesh in two file formats
 EXACT = 20_000  # most shapes of a collection whose neighbours are found by comparing all pairs
-_LIMIT = 2 * COPY  # the corresponding squared Euclidean distance of unit vectors
 _HEAD = 64  # number of sums per feature vector in the fast test for copies, enough to distinguish most vectors
 _BLOCK = 1 << 21  # largest number of cosines in memory at a time
-_ROWS = 1024  # shapes processed at a time, to limit memory
-
-
-def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -> NDArray[Floating]:
-    """Return the similarity of shapes: the cosine of their adapted features, limited by their unadapted distance.
-
-    Let d be the unadapted distance of a query and a shape: 1 - cosine of the square roots of their features. The
-    similarity is limited to the range from 1 - 5 d to 1 - d, so exact copies have similarity 1. If d of one shape is
-    less than a fifth of d of another shape, the first shape never ranks below the other, whatever the collection.
-
-    Args:
-        queries: (Q, 2 D), values of Q queries from :meth:`AdaptedSpace.place`: D adapted features, then the square
-            roots of the D original features.
-        gallery: (N, 2 D), the same values of N shapes, from :attr:`AdaptedSpace.rows`.
-
-    Returns:
-        (Q, N), similarity of each query and each shape, from -1 to 1.
-    """
-    size = queries.shape[1] // 2
-    distance = 1 - 2 * (queries[:, :size] @ gallery[:, :size].T)
-    alone = np.maximum(1 - 2 * (queries[:, size:] @ gallery[:, size:].T), 0)
-    np.clip(distance, alone, FARTHER * alone, out=distance)
-    similarity: NDArray[Floating] = np.maximum(1 - distance, -1)
-    return similarity
 
 
 class AdaptedSpace:
@@ -63,15 +33,15 @@ class AdaptedSpace:
       weighted by the squared cosine. For the collection this is database-side augmentation, for a query it is query
       expansion (Arandjelović and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012;
       Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). A shape has at most
-      ``neighbours`` neighbours, and at most one for every 10 (:data:`SHARE`) shapes of the collection.
+      ``neighbours`` neighbours, and at most one for every 10 (``SHARE``) shapes of the collection.
 
     Two rules limit the influence of the collection. They use the unadapted distance of two shapes, which is 1 - cosine
     of the square roots of their features:
 
-    - Shapes with an unadapted distance of at most 0.001 (:data:`COPY`) are copies. Of several copies, only
-      the first is used for means and variances and as a neighbour.
+    - Shapes with an unadapted distance of at most 0.001 (``COPY``) are copies. Of several copies, only the first is
+      used for means and variances and as a neighbour.
     - The distance ``1 - similarity`` of two shapes is at least their unadapted distance, and at most 5 times
-      (:data:`FARTHER`) as large; see :func:`bounded_similarity`.
+      (``FARTHER``) as large; see :func:`bounded_similarity`.
 
     The similarities depend on the features only, not on the order in which shapes were added. In a collection of more
     than 20,000 (:data:`EXACT`) shapes, a few neighbours may not be the most similar: they are found by an inverted
@@ -88,22 +58,17 @@ class AdaptedSpace:
             neighbours: Largest number of similar shapes that are added to each shape.
             placed: Cached adapted features of the same shapes, or their neighbours; None to compute both.
         """
-        rooted = _rooted(features)
-        self._alone = scale_to_unit(rooted.copy())
+        roots = rooted(features)
+        self._alone = scale_to_unit(roots.copy())
         originals = None if placed is not None else _originals(self._alone)
-        first: Flags = np.arange(len(rooted)) == originals if placed is None else placed.distinct
+        first: Flags = np.arange(len(roots)) == originals if placed is None else placed.distinct
         count = int(np.count_nonzero(first))
         whole = count == len(first)  # then nothing is copied: the features of a large collection are large
-        self._distinct, distinct = (self._alone, rooted) if whole else (self._alone[first], rooted[first])
-        copies = rooted[~first]
-        del rooted
-        self._mean = (distinct.sum(axis=0, dtype=np.float64) / (count + PRIOR)).astype(np.float32)
-        distinct -= self._mean
-        variance = np.einsum("nd,nd->d", distinct, distinct, dtype=np.float64) / max(count, 1)
-        variance = (count * variance + PRIOR * variance.mean()) / (count + PRIOR) if variance.size else variance
-        self._scale: Features = np.asarray(np.where(variance > 0, variance, 1) ** -0.5, np.float32)
-        distinct *= self._scale
-        self._known = scale_to_unit(distinct)
+        self._distinct, distinct = (self._alone, roots) if whole else (self._alone[first], roots[first])
+        copies = roots[~first]
+        del roots
+        self._statistics = Statistics.of(distinct)
+        self._known = self._statistics.standardize(distinct)
         self._heads = _heads(self._distinct)  # of a query, they would take half of the time
         self._neighbours = min(neighbours, count // SHARE)
         self.gallery: Features  # adapted features of the collection: (N, D) of unit length
@@ -113,7 +78,7 @@ class AdaptedSpace:
         items = self._known
         if not whole:
             items = np.empty_like(self._alone)
-            items[first], items[~first] = self._known, self._standardized(copies)
+            items[first], items[~first] = self._known, self._statistics.standardize(copies)
         if placed is not None and placed.neighbours is not None:
             nearest = placed.neighbours
         elif originals is not None and count > EXACT and self._neighbours:
@@ -121,13 +86,13 @@ class AdaptedSpace:
             nearest = find_nearest(items, self._known, own, self._neighbours).astype(np.int32)
         else:
             nearest = self._nearest(items, self._alone)
-        self.gallery = self._moved(items, nearest)
+        self.gallery = moved(items, nearest, self._known.__getitem__)
         self.placed = Placed(self.gallery, first, nearest)
 
     @property
     def rows(self) -> Features:
         """Each shape's D adapted features, then the square roots of its D features: (N, 2 D) float32 of unit length."""
-        return _joined(self.gallery, self._alone)
+        return joined(self.gallery, self._alone)
 
     def place(self, queries: Features) -> Features:
         """Return the adapted features of queries, followed by the square roots of their features.
@@ -138,14 +103,10 @@ class AdaptedSpace:
         Returns:
             (Q, 2 D) float32 of unit length: D adapted features, then D square roots.
         """
-        rooted = _rooted(queries)
-        alone = scale_to_unit(rooted.copy())
-        items = self._standardized(rooted)
-        return _joined(self._moved(items, self._nearest(items, alone)), alone)
-
-    def _standardized(self, rooted: Features) -> Features:
-        """Standardize the square roots of the features of Q shapes, (Q, D), and scale them to unit length."""
-        return scale_to_unit((rooted - self._mean) * self._scale)
+        roots = rooted(queries)
+        alone = scale_to_unit(roots.copy())
+        items = self._statistics.standardize(roots)
+        return joined(moved(items, self._nearest(items, alone), self._known.__getitem__), alone)
 
     def _nearest(self, items: Features, alone: Features) -> NDArray[np.int32]:
         """Find the neighbours of Q shapes in the collection, never the shape itself or a copy of it.
@@ -171,25 +132,6 @@ class AdaptedSpace:
             nearest[start : start + step] = np.where(rows == itself[:, None], -1, rows)
         return nearest
 
-    def _moved(self, items: Features, nearest: NDArray[np.int32]) -> Features:
-        """Add the vectors of K similar shapes to the vectors of Q shapes.
-
-        Args:
-            items: (Q, D), standardized square roots of D features of each of Q shapes, of unit length.
-            nearest: (Q, K), rows of the similar shapes, from :meth:`_nearest`.
-
-        Returns:
-            (Q, D), adapted features of unit length.
-        """
-        moved: Features = items.copy()
-        for start in range(0, len(items), _ROWS):
-            block, sums = items[start : start + _ROWS], moved[start : start + _ROWS]
-            for rows in nearest[start : start + _ROWS].T:  # in the same order for all blocks: copies stay equal
-                weights = np.einsum("qd,qd->q", block, self._known[rows], dtype=np.float64)
-                weights = np.where(rows < 0, 0, np.maximum(weights, 0) ** 2)
-                sums += weights.astype(np.float32)[:, None] * self._known[rows]
-        return scale_to_unit(moved) if nearest.shape[1] else moved
-
 
 def _heads(rows: Features) -> Features:
     """Replace each of N vectors of D values by H sums of its values, (N, D) → (N, H), to find copies faster.
@@ -205,7 +147,7 @@ def _originals(rows: Features) -> Rows:
     """Return the original of each of N vectors of D features (N, D): (N,) int64, its own row if it is no copy."""
     first = np.arange(len(rows))
     if len(rows) > EXACT:
-        first = find_copies(rows, _LIMIT)
+        first = find_copies(rows, LIMIT)
     else:
         heads = _heads(rows)
         for start, near in _near(heads, heads):
@@ -239,7 +181,7 @@ def _near(heads: Features, known: Features) -> Iterator[tuple[int, NDArray[np.bo
     for start in range(0, len(heads), step):
         block = heads[start : start + step]
         squares = np.einsum("nd,nd->n", block, block)[:, None] + lengths - 2 * (block @ known.T)
-        yield start, squares <= _LIMIT + 1e-5  # plus the rounding error of float32
+        yield start, squares <= LIMIT + 1e-5  # plus the rounding error of float32
 
 
 @numba.njit(cache=True)
@@ -254,20 +196,6 @@ def _find_copies(near: NDArray[np.bool_], rows: Features, known: Features, start
                 distance = 0.0
                 for place in range(rows.shape[1]):
                     distance += (rows[row, place] - known[other, place]) ** 2
-                if distance <= _LIMIT:
+                if distance <= LIMIT:
                     first[start + row] = other
                     break
-
-
-def _joined(places: Features, alone: Features) -> Features:
-    joined: Features = np.concatenate([places, alone], axis=1) * np.float32(0.5**0.5)
-    return joined
-
-
-def _rooted(features: Features) -> Features:
-    """Scale N feature vectors (N, D) of D values to unit length, and return the signed square roots as a new array."""
-    rooted: Features = np.empty(features.shape, np.float32)
-    for start in range(0, len(rooted), _ROWS):
-        rows = scale_to_unit(np.array(features[start : start + _ROWS], np.float32))
-        rooted[start : start + _ROWS] = np.copysign(np.sqrt(np.abs(rows)), rows)
-    return rooted

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.models.adapted_space import AdaptedSpace
+from shapecnn.models.adaptation import StoredRoots
+from shapecnn.models.adapted_space import EXACT, AdaptedSpace
+from shapecnn.models.mapped_space import AdaptedRows, Candidates, MappedSpace, place_collection
 from shapecnn.models.metric import Projection
 from shapecnn.models.output import Feature, FeatureName, Output
 from shapecnn.models.space import HALF, FeatureSpace, JoinedSpace, LightFieldSpace, Placed, Space
 from shapecnn.settings.networks import DescriptorName
+from shapecnn.shared.lists import FeatureRows
 from shapecnn.shared.similarity import unit
 
 
@@ -28,8 +31,8 @@ class ShapeComparison(Protocol):
         """Whether the similarity of two shapes depends on the other shapes of the collection."""
 
     @property
-    def by_cosine(self) -> bool:
-        """Whether the similarity of two shapes is the cosine of their features, as an inverted file needs it."""
+    def divisible(self) -> bool:
+        """Whether similar shapes are near each other as vectors, so that an inverted file finds them."""
 
     @property
     def discriminant(self) -> bool:
@@ -38,12 +41,23 @@ class ShapeComparison(Protocol):
     def represent(self, output: Output) -> Feature:
         """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
 
-    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
+    def place(self, features: FeatureRows) -> Placed | None:
+        """Return what an index caches of the shapes of a collection; None if their features are compared as they are.
+
+        Args:
+            features: (N, D) float32, D features of each of N > 0 shapes, computed by :meth:`represent`.
+        """
+
+    def space(
+        self, features: NDArray[np.float32], placed: Placed | None = None, candidates: Candidates | None = None
+    ) -> Space:
         """Return an object that computes the similarities of queries and the shapes of a collection.
 
         Args:
             features: (N, D) float32, D features of each of N shapes, computed by :meth:`represent`.
             placed: Adapted features of these shapes, cached in an index; None to compute them.
+            candidates: Function that names the shapes most similar to a query, so that the others are not read; None
+                to compare all. It needs ``placed`` if the features are adapted.
         """
 
 
@@ -70,7 +84,7 @@ class FeatureComparison:
         return False
 
     @property
-    def by_cosine(self) -> bool:
+    def divisible(self) -> bool:
         """Always True: the similarity is the cosine of two features."""
         return True
 
@@ -78,10 +92,14 @@ class FeatureComparison:
         """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
         return unit(output.feature) if self.projection is None else self.projection(output.feature)
 
+    def place(self, features: FeatureRows) -> None:
+        """Return None: the features are compared as they are."""
+
     def space(
         self,
         features: NDArray[np.float32],
         placed: Placed | None = None,  # noqa: ARG002  # an index caches adapted features only
+        candidates: Candidates | None = None,  # noqa: ARG002  # the features are compared as they are
     ) -> FeatureSpace:
         """Return an object that compares two shapes by the cosine of their features, without regard to other shapes."""
         return FeatureSpace(features)
@@ -109,9 +127,9 @@ class AdaptedComparison:
         return True
 
     @property
-    def by_cosine(self) -> bool:
-        """Always False: similarities depend on the collection."""
-        return False
+    def divisible(self) -> bool:
+        """Always True: the similarity is the cosine of two adapted features, within limits."""
+        return True
 
     @property
     def discriminant(self) -> bool:
@@ -122,11 +140,25 @@ class AdaptedComparison:
         """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
         return unit(output.feature)
 
-    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
+    def place(self, features: FeatureRows) -> Placed | None:
+        """Return the adapted features of a collection; for many that are stored as small rows, only their neighbours.
+
+        Args:
+            features: (N, D) float32, D features of each of N > 0 shapes.
+        """
+        if len(features) > EXACT and isinstance(features, StoredRoots):
+            return place_collection(features, self.neighbours)
+        return self.space(cast("NDArray[np.float32]", features)).placed
+
+    def space(
+        self, features: NDArray[np.float32], placed: Placed | None = None, candidates: Candidates | None = None
+    ) -> Space:
         """Return an object that compares shapes by features adapted to the collection of shapes with ``features``.
 
         If the collection is empty, it compares shapes by their own features.
         """
+        if candidates is not None and placed is not None:
+            return cast("Space", MappedSpace(AdaptedRows(features, placed), self.neighbours, candidates))
         return AdaptedSpace(features, self.neighbours, placed) if len(features) else FeatureSpace(features)
 
 
@@ -134,7 +166,7 @@ class LightFieldComparison(FeatureComparison):
     """Compares shapes by their light field descriptors: the smallest distance over all alignments of two shapes."""
 
     @property
-    def by_cosine(self) -> bool:
+    def divisible(self) -> bool:
         """Always False: two shapes are aligned with each other."""
         return False
 
@@ -142,6 +174,7 @@ class LightFieldComparison(FeatureComparison):
         self,
         features: NDArray[np.float32],
         placed: Placed | None = None,  # noqa: ARG002  # an index caches adapted features only
+        candidates: Candidates | None = None,  # noqa: ARG002  # the features are compared as they are
     ) -> LightFieldSpace:
         """Return an object that compares two shapes by the smallest distance of their light fields."""
         return LightFieldSpace(features)
@@ -170,9 +203,9 @@ class JoinedComparison:
         return self.network.adapts
 
     @property
-    def by_cosine(self) -> bool:
-        """Whether the similarity by the network is a cosine; that by the descriptor always is."""
-        return self.network.by_cosine
+    def divisible(self) -> bool:
+        """Whether the similarity is the cosine of the joined vectors: unless the network adapts to the collection."""
+        return not self.adapts and self.network.divisible
 
     @property
     def discriminant(self) -> bool:
@@ -188,12 +221,26 @@ class JoinedComparison:
         joined: Feature = np.concatenate([self.network.represent(output), unit(output.descriptor)]) * HALF
         return joined
 
-    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
+    def place(self, features: FeatureRows) -> Placed | None:
+        """Return the adapted features of the network; None if it does not adapt them.
+
+        Args:
+            features: (N, D) float32, D joined features of each of N > 0 shapes.
+        """
+        return self.space(cast("NDArray[np.float32]", features)).placed
+
+    def space(
+        self,
+        features: NDArray[np.float32],
+        placed: Placed | None = None,
+        candidates: Candidates | None = None,  # noqa: ARG002  # joined features are compared as they are, or all
+    ) -> Space:
         """Return an object that compares shapes by the mean of two similarities: by the network, and by the descriptor.
 
         Args:
             features: (N, D) float32, D joined features of each of N shapes, computed by :meth:`represent`.
             placed: Adapted features of the network, cached in an index; None to compute them.
+            candidates: Function that names the shapes most similar to a query; None to compare all.
         """
         if not (self.adapts and len(features)):
             return FeatureSpace(features)

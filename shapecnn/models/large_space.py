@@ -13,12 +13,13 @@ Comparing all pairs takes a time that grows with the square of the collection. T
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.shared.jit import numba
-from shapecnn.shared.lists import Lists
+from shapecnn.shared.lists import FeatureRows, Lists
 
 Features = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -32,33 +33,35 @@ _BLOCK = 4096  # vectors processed at a time
 _MOST = 1 << 21  # largest number of cosines in memory at a time
 
 
-def find_copies(rows: Features, limit: float) -> Rows:
+def find_copies(rows: NDArray[Any], limit: float, scales: Features | None = None) -> Rows:
     """Find the original of each vector: the first vector within a distance of it that is no copy itself.
 
     Args:
-        rows: (N, D) float32, N vectors of D values.
+        rows: (N, D), N vectors of D values, of any dtype.
         limit: Largest squared distance of a vector and its copy.
+        scales: (N,) float32, a factor for each vector; None for 1.
 
     Returns:
         (N,) int64, the row of the original of each vector; its own row for a vector that is no copy.
     """
-    coordinates = _principal(rows)
+    scales = np.ones(len(rows), np.float32) if scales is None else scales
+    coordinates = _principal(rows, scales)
     cells = np.floor(coordinates[:, :_AXES].astype(np.float64) / (limit + _ROUNDING) ** 0.5).astype(np.int64)
     cells -= cells.min(axis=0) - 1  # the cells beside the first and the last are counted, too: no number wraps around
     strides = np.append(np.cumprod((cells.max(axis=0) + 2)[:0:-1])[::-1], 1)
     occupied, own = np.unique(cells @ strides, return_inverse=True)
     beside = np.array([*itertools.product((-1, 0, 1), repeat=len(strides) - 1)], np.int64).reshape(-1, len(strides) - 1)
     first = np.arange(len(rows))
-    _compare_beside(rows, coordinates, occupied, own, beside @ strides[:-1], limit, first)
+    _compare_beside(rows, scales, coordinates, occupied, own, beside @ strides[:-1], limit, first)
     return first
 
 
-def find_nearest(items: Features, known: Features, own: Rows, count: int, probes: int = PROBES) -> Rows:
+def find_nearest(items: FeatureRows, known: FeatureRows, own: Rows, count: int, probes: int = PROBES) -> Rows:
     """Find known vectors with the largest inner product with each item, nearly always the largest of all.
 
     Args:
-        items: (Q, D) float32, Q vectors of unit length.
-        known: (N, D) float32, N vectors of unit length.
+        items: (Q, D) float32, Q vectors of unit length, read block by block.
+        known: (N, D) float32, N vectors of unit length, read in parts.
         own: (Q,) int64, row in ``known`` that is left out for each item; -1 for none.
         count: Number K of vectors to find, from 1, and far below N.
         probes: Number of lists that each item is compared with.
@@ -100,30 +103,41 @@ def find_nearest(items: Features, known: Features, own: Rows, count: int, probes
     return np.sort(found[:, :count], axis=1)
 
 
-def _principal(rows: Features) -> Features:
+def _principal(rows: NDArray[Any], scales: Features) -> Features:
     """Return the coordinates of (N, D) vectors along the :data:`_SHORT` directions of largest variance in a sample.
 
     The distance of two shortened vectors is never larger than the distance of the vectors.
     """
-    sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)].astype(np.float64)
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)
+    sample = rows[chosen] * scales[chosen, None].astype(np.float64)
     centre = sample.mean(axis=0)
     _, axes = np.linalg.eigh((sample - centre).T @ (sample - centre))
     axes = axes[:, ::-1][:, :_SHORT]
-    return np.asarray(rows @ axes.astype(np.float32) - (centre @ axes).astype(np.float32), np.float32)
+    turned, moved = axes.astype(np.float32), (centre @ axes).astype(np.float32)
+    parts = [slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK)]
+    return np.concatenate([(rows[part] * scales[part, None]) @ turned - moved for part in parts])
 
 
 @numba.njit(cache=True)
 def _compare_beside(
-    rows: Features, coordinates: Features, occupied: Rows, own: Rows, beside: Rows, limit: float, first: Rows
+    rows: NDArray[Any],
+    scales: Features,
+    coordinates: Features,
+    occupied: Rows,
+    own: Rows,
+    beside: Rows,
+    limit: float,
+    first: Rows,
 ) -> None:
     """Write the original of each of the (N, D) vectors ``rows`` to ``first`` (N,), which holds their own rows.
 
-    ``coordinates`` (N, S) are the same vectors, shortened. ``occupied`` has the numbers of the cells with vectors, in
-    ascending order, and ``own`` (N,) the index of the cell of each vector in it. The cells beside a cell have numbers
-    that differ by one of ``beside``, and by at most 1 more.
+    ``scales`` (N,) are the factors of the vectors. ``coordinates`` (N, S) are the same vectors, shortened. ``occupied``
+    has the numbers of the cells with vectors, in ascending order, and ``own`` (N,) the index of the cell of each vector
+    in it. The cells beside a cell have numbers that differ by one of ``beside``, and by at most 1 more.
     """
     newest = np.full(len(occupied), -1)  # of the originals in each cell; each names the one before
     before = np.full(len(rows), -1)
+    whole = np.float32(1)
     for row in range(len(rows)):
         best = row
         for step in beside:
@@ -134,8 +148,8 @@ def _compare_beside(
                 while candidate >= 0:
                     if (
                         candidate < best
-                        and _is_near(coordinates[row], coordinates[candidate], limit + _ROUNDING)
-                        and _is_near(rows[row], rows[candidate], limit)
+                        and _is_near(coordinates[row], whole, coordinates[candidate], whole, limit + _ROUNDING)
+                        and _is_near(rows[row], scales[row], rows[candidate], scales[candidate], limit)
                     ):
                         best = candidate
                     candidate = before[candidate]
@@ -146,11 +160,11 @@ def _compare_beside(
 
 
 @numba.njit(cache=True)
-def _is_near(one: Features, other: Features, limit: float) -> bool:
-    """Return whether the squared distance of two vectors is at most ``limit``."""
+def _is_near(one: NDArray[Any], scale: np.float32, other: NDArray[Any], factor: np.float32, limit: float) -> bool:
+    """Return whether the squared distance of two vectors with their factors is at most ``limit``."""
     distance = 0.0
     for place in range(len(one)):
-        distance += (one[place] - other[place]) ** 2
+        distance += float((scale * np.float32(one[place]) - factor * np.float32(other[place])) ** 2)
         if distance > limit:
             return False
     return True

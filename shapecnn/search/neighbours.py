@@ -21,7 +21,7 @@ from shapecnn.storage.reading import release
 
 BLOCK = 256  # shapes whose views are compared at once: 16 MB of float32 for 12 views with features of length 1280
 PACKED_BLOCK = 1 << 14  # the same for encoded views: 63 MB
-PART = 1 << 16  # shapes whose pooled features are compared at once: encoded features are decoded for it
+PART = 1 << 14  # shapes whose pooled features are compared at once: encoded features are decoded for it
 
 _NOISE = 5e-5  # upper bound of the rounding error of a float32 score
 
@@ -64,7 +64,7 @@ def search(
     if not (len(index.shapes) if among is None else len(among)):
         return [[] for _ in queries]
     candidates: Iterator[NDArray[np.int64]]
-    if index.inverted is not None and similarity is cosines and k <= RANKED and among is None:
+    if index.inverted is not None and k <= RANKED and among is None:
         candidates = (index.inverted.candidates(query) for query in queries)
     else:
         candidates = _candidates(index.features, queries, k, similarity, among)

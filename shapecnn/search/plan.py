@@ -142,11 +142,12 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
         if request.rows:
             raise UsageError(f"--rows small stores features of networks, which {model.name} does not compare alone.")
         rows = "full"  # the index was made with another model
-    if kind == "ivf" and not model.comparison.by_cosine:
+    if kind == "ivf" and not model.comparison.divisible:
         if request.kind:
+            joined = "" if model.input.joined is None else f" joined with {model.input.joined.name}"
             raise UsageError(
-                f"--kind ivf needs a model that compares features as they are, but {model.name} does not: use a "
-                f"trained run, or @imagenet with --set adapt=false."
+                f"--kind ivf needs a model that compares shapes by one cosine, but {model.name}{joined} does not: use "
+                f"a trained run, or @imagenet with --set adapt=false."
             )
         kind = "auto"
     pictures = form.pictures if request.pictures is None else request.pictures

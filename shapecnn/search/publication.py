@@ -7,10 +7,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
@@ -83,8 +81,7 @@ def place_rows(comparison: ShapeComparison, draft: Draft, old: Index | None, scr
             raise foreign(scratch) from None
         if old is not None and old.placed is not None and same_features(features, old.features):
             return old.placed
-        # The space decodes small rows block by block: all of them as float32 would be large.
-        return comparison.space(cast("NDArray[np.float32]", features)).placed
+        return comparison.place(features)
 
 
 def publish_index(
@@ -92,7 +89,7 @@ def publish_index(
     draft: Draft,
     placed: Placed | None,
     *,
-    divided: bool = False,
+    divided: ShapeComparison | None = None,
     old: Index | None = None,
     kept: bool = False,
     say: Say = silent,
@@ -105,7 +102,7 @@ def publish_index(
         folder: Folder of the index, locked by the caller, with a subfolder for unfinished work.
         draft: Content of the index.
         placed: Coordinates of the shapes in a space adapted to the collection; None if the model uses no such space.
-        divided: Whether the index has an inverted file.
+        divided: Comparison of the shapes by an inverted file; None for an index without one.
         old: The index that the folder holds, whose inverted file is kept up to date; None for none.
         kept: Whether the features are those of the old index, so that their file stays.
         say: Callback that receives the recall of the inverted file as one line of text.
@@ -142,13 +139,13 @@ def publish_index(
         gallery=0 if placed is None else VERSION,
         neighbours=placed.neighbours.shape[1] if small and placed and placed.neighbours is not None else 0,
     )
-    if divided and old is not None and kept and old.inverted is not None:
+    if divided is not None and old is not None and kept and old.inverted is not None:
         header = header.model_copy(update={"lists": len(old.inverted.lists)})
         beside[INVERTED] = sums[INVERTED]
-    elif divided:
+    elif divided is not None:
         content = map_stored(folder / FEATURES if kept else features)
-        stored = index_arrays(content, header, 0).features  # a descriptor matters to adapted features only
-        lists, beside[INVERTED] = divide_features(stored, draft.shapes, old, inverted, say)
+        stored = index_arrays(content, header, 0)  # adapted features with a descriptor are never divided
+        lists, beside[INVERTED] = divide_features(stored, divided, draft.shapes, old, inverted, say)
         header, files[INVERTED] = header.model_copy(update={"lists": lists}), inverted
     files[HEADER] = json_bytes(header.to_json())
     hashes = {name: sha256(data) for name, data in files.items() if isinstance(data, bytes)}

@@ -238,9 +238,10 @@ class Searcher:
         with self._placing:  # for a large index this takes seconds and gigabytes: once is enough
             if self._placed is None:
                 with stage("Preparing the features of the index"):
-                    divided = self.index.inverted is not None
-                    features = self.index.features if divided else np.asarray(self.index.features)
-                    space = self.model.comparison.space(cast("NDArray[np.float32]", features), self.index.placed)
+                    inverted, features = self.index.inverted, self.index.features
+                    candidates = None if inverted is None else inverted.candidates
+                    compared = cast("NDArray[np.float32]", np.asarray(features) if inverted is None else features)
+                    space = self.model.comparison.space(compared, self.index.placed, candidates)
                 self._placed = space, replace(self.index, features=space.rows)
             return self._placed
 

@@ -164,7 +164,7 @@ def index_shapes(
         placed = old.placed if old is not None and kept else place_rows(comparison, draft, old, scratch)
         if old is not None and not kept:  # the old features were mapped during the work, and may have changed
             open_sealed(folder, REMEDY).check(FEATURES)
-        divided = known is None and divides(form.kind, comparison.by_cosine, len(listed))
+        divided = comparison if known is None and divides(form.kind, comparison, len(listed)) else None
         publish_index(folder, draft, placed, divided=divided, old=old, kept=kept, say=say)
         if known is None and trusted.keys() != result.alone:
             write_stamps(folder, taken, {shape_id: result.hashes[shape_id] for shape_id in result.alone})

@@ -83,11 +83,11 @@ class Lists:
         """
         return most_similar(vectors @ self.centres.T, vectors, self.centres, min(count, len(self)))
 
-    def divide(self, vectors: Features) -> tuple[Rows, Rows]:
+    def divide(self, vectors: FeatureRows) -> tuple[Rows, Rows]:
         """Divide vectors into the lists.
 
         Args:
-            vectors: (N, D) float32, N vectors of unit length.
+            vectors: (N, D) float32, N vectors of unit length, read block by block.
 
         Returns:
             (N,) int64, the rows of the vectors, list by list and in ascending order; and (L + 1,) int64, the place

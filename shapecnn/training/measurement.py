@@ -1,7 +1,7 @@
 """Evaluate a network during training: validation results, features of the training shapes, and calibration.
 
-Several processes compute the outputs of some shapes each. What follows from all outputs is computed by the first, and
-sent to the others, so that all choose the same best epoch.
+Several processes compute the outputs of some shapes each. Only the first has all outputs; it computes what follows from
+them, and sends it to the others, so that all choose the same best epoch.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Measurement:
             vote: Whether to average over rotations of grids. Slow, therefore not used after each epoch.
 
         Returns:
-            Pair of logits (B, C) and features (B, D), float32 on the CPU, for C classes and D numbers per feature.
+            Pair of logits (B, C) and features (B, D), float32 on the CPU, for C classes and D numbers per feature; B is
+            0 in all processes but the first.
 
         Raises:
             TrainingError: A logit is infinite or NaN.
@@ -71,7 +72,7 @@ class Measurement:
         turns = self.data.input.turns if vote else 1
         with progress_stage("Computing scores and features") as progress:
             logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns, progress)
-        _require_finite(stage, bool(torch.isfinite(logits).all()))
+        _require_finite(stage, from_first(self.accelerator, lambda: bool(torch.isfinite(logits).all())))
         return logits, features
 
     def moments(self, stage: Stage, activations: Activations) -> Moments:
@@ -135,10 +136,10 @@ class Measurement:
             activations: Inputs of the network part at which the stage begins to compute.
 
         Returns:
-            The ids, labels and features of the shapes.
+            The ids, labels and features of the shapes; of no shapes in all processes but the first.
         """
         _, features = self.outputs(stage, activations, self.data.train_rows, vote=True)
-        train = self.data.division.train
+        train = self.data.division.train[: len(features)]
         return Gallery.of([entry.id for entry in train], [str(entry.label) for entry in train], features.numpy())
 
     def calibration(self, stage: Stage, activations: Activations, gallery: Gallery) -> Calibration | None:
@@ -147,7 +148,7 @@ class Measurement:
         Args:
             stage: The last training stage.
             activations: Inputs of the network part at which the stage begins to compute.
-            gallery: The features of the shapes that the network was trained on.
+            gallery: The features of the shapes that the network was trained on, which the first process needs.
 
         Returns:
             The temperature of the scores and the threshold for unknown shapes. None if there are too few shapes, or if

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.stages import GradientStage, RbmStage, Stage
 from shapecnn.training.activations import Activations
-from shapecnn.training.processes import add_up
+from shapecnn.training.processes import to_first
 from shapecnn.workers.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def outputs(
 ) -> tuple[Tensor, Tensor]:
     """Compute the logits and features of B shapes from stored activations, without augmentation.
 
-    Several processes compute a share each; all get the whole result.
+    Several processes compute a share each. Only the first gets the result, a batch at a time, so only its memory must
+    hold it; the others get the logits and features of no shapes.
 
     Args:
         network: The network, which is switched to evaluation mode.
@@ -105,15 +107,22 @@ def outputs(
         progress: Callback that receives the number of finished shapes and B.
 
     Returns:
-        Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature.
+        Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature; B is 0 in
+        all processes but the first.
     """
     classes = network.classifier.out_features if network.classifier is not None else 0
-    logits, features = torch.zeros((len(rows), classes)), torch.zeros((len(rows), network.feature_size))
-    for places, some_logits, some_features in own_outputs(
-        network, activations, rows, accelerator, start, turns, progress
-    ):
-        logits[places], features[places] = some_logits, some_features
-    return add_up(accelerator, logits), add_up(accelerator, features)
+    held = len(rows) if accelerator.is_main_process else 0
+    logits, features = torch.empty((held, classes)), torch.empty((held, network.feature_size))
+    own = own_outputs(network, activations, rows, accelerator, start, turns, progress)
+    for first in range(0, len(rows), _BATCH * accelerator.num_processes):
+        batch = torch.zeros((_BATCH, classes + network.feature_size))
+        for _, some_logits, some_features in itertools.islice(own, 1):  # none is left if others have the last ones
+            torch.cat([some_logits, some_features], dim=1, out=batch[: len(some_logits)])
+        for place, found in zip(itertools.count(first, _BATCH), to_first(accelerator, batch), strict=False):
+            count = len(logits[place : place + _BATCH])
+            logits[place : place + count] = found[:count, :classes]
+            features[place : place + count] = found[:count, classes:]
+    return logits, features
 
 
 def own_outputs(
@@ -150,6 +159,6 @@ def own_outputs(
                 inputs = torch.cat([inputs.rot90(4 // turns * turn, (2, 3)) for turn in range(turns)], dim=1)
             logits, features = network(inputs.to(accelerator.device), start)
             found = places, logits.float().cpu(), features.float().cpu()
-        yield found
         done += places.stop - places.start
         progress(min(done * processes, len(rows)), len(rows))
+        yield found

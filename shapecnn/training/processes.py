@@ -44,6 +44,24 @@ def add_up(accelerator: Accelerator, tensor: Tensor) -> Tensor:
     return tensor
 
 
+def to_first(accelerator: Accelerator, tensor: Tensor) -> list[Tensor]:
+    """Send a tensor of each process to the first.
+
+    Args:
+        accelerator: Accelerate object with the processes.
+        tensor: The tensor of this process, of the same shape and type in each.
+
+    Returns:
+        In the first process the tensors of all, in order and on the device of ``tensor``; none in the others.
+    """
+    if accelerator.num_processes == 1:
+        return [tensor]
+    own = tensor.to(accelerator.device)
+    received = [torch.empty_like(own) for _ in range(accelerator.num_processes)] if accelerator.is_main_process else []
+    torch.distributed.gather(own, received or None)
+    return [each.to(tensor.device) for each in received]
+
+
 def from_first(accelerator: Accelerator, compute: Callable[[], Value]) -> Value:
     """Call a function in the first process only, and send its result to the others.
 

@@ -48,6 +48,22 @@ def counted(value: dict[str, Any], **expected: object) -> bool:
     return value == {**BARE, **expected, "schema_version": 1, "seconds": value["seconds"]}
 
 
+def test_a_handful_of_meshes_with_an_inverted_file(meshes: Path, tmp_path: Path, command: Command) -> None:
+    index = tmp_path / "index"
+    done = command("index", meshes, index, "--kind", "ivf", "--workers", 1)
+    assert done.status == 0
+    assert "Inverted file of 2 lists: a search reads 2 of them" in done.stdout + done.stderr
+    assert read_index(index).inverted is not None
+    answer = command("query", index, meshes / "box" / "a.off", "--json").json("query")[0]
+    assert [(each["id"], each["score"] == 1) for each in answer["results"]] == [
+        ("box/a.off", True),
+        ("ball/b.stl", False),
+    ]
+    refused = command("index", meshes, tmp_path / "other", "--model", "@lfd", "--kind", "ivf")
+    assert refused.status == 2
+    assert "--kind ivf needs a model that compares shapes by one cosine, but @lfd does not" in refused.stderr
+
+
 def test_json_counts_the_meshes(meshes: Path, tmp_path: Path, command: Command) -> None:
     index = tmp_path / "index"
     done = command("index", meshes, index, "--json", "--workers", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,8 +19,8 @@ import shapecnn
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.cli.free_paths import beside, free_run
 from shapecnn.errors import CollectionError, UsageError
-from shapecnn.information.trained import _state_of_run
 from shapecnn.meshes.collection import list_shapes
+from shapecnn.settings.base import settings_hash
 from shapecnn.storage import csv_reader
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.objects.store import delete_objects, list_objects, read_object, write_object
@@ -28,6 +29,7 @@ from shapecnn.storage.outputs import written
 from shapecnn.storage.publishing import publish, published
 from tests.cli.conftest import Command
 from tests.evaluations import write_splits
+from tests.sealing import forge
 from tests.solids import contents
 from tests.stores import Proxy, forget, put_folder
 
@@ -283,15 +285,27 @@ def test_what_is_suggested_at_a_url_is_free(bucket: Url) -> None:
 
 
 def test_info_of_a_local_index_whose_run_cannot_be_reached(
-    bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Url, solids_index: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    forget()
-    assert _state_of_run(str(bucket / "run"), "0" * 64) == "unknown"
+    settings = {"kind": "run", "up": "z", "weights": "0" * 64, "network": {"kind": "mvcnn"}, "input": {}}
+    record = {"settings": {**settings, "hash": settings_hash(settings)}}
+
+    def state(run: object) -> str:
+        shutil.copytree(solids_index, tmp_path / "index", dirs_exist_ok=True)
+        forge(tmp_path / "index", "index.json", lambda header: {**header, **record, "model": str(run)})
+        forget()
+        done = command("info", tmp_path / "index", "--json")
+        assert done.status == 0, done.stderr
+        return str(json.loads(done.stdout)["facts"]["run"])
+
+    assert state(tmp_path / "run") == "missing"
+    assert state(bucket / "run") == "missing"
+    for endpoint in ("http://127.0.0.1:9", "no URL"):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        assert state(bucket / "run") == "unknown"
     monkeypatch.setitem(sys.modules, "obstore", None)
-    assert _state_of_run(str(bucket / "run"), "0" * 64) == "unknown"
-    assert _state_of_run("gcs://bucket/run", "0" * 64) == "unknown"
-    assert _state_of_run(str(tmp_path / "run"), "0" * 64) == "missing"
+    assert state(bucket / "run") == "unknown"
+    assert state("gcs://bucket/run") == "unknown"
 
 
 def test_a_list_in_a_bucket_has_a_limit(bucket: Url, monkeypatch: pytest.MonkeyPatch) -> None:

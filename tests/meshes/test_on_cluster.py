@@ -26,7 +26,7 @@ def division(out: Path, shapes: int = 1, **settings: object) -> Division:
 
 
 @pytest.mark.parametrize(
-    ("shapes", "count"), [(1, 1), (3, 2), (9, 4), (120, 8), (1000, 32), (100_000, 256), (10_000_000, 1024)]
+    ("shapes", "count"), [(1, 1), (1023, 1), (1024, 2), (5000, 8), (100_000, 128), (10_000_000, 1024)]
 )
 def test_the_number_of_shards_follows_the_collection(shapes: int, count: int, tmp_path: Path) -> None:
     listed = [Shape("a.off", None, None, tmp_path)] * shapes

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.models import adapted_space as space
-from shapecnn.models.adapted_space import FARTHER, PRIOR, SHARE, AdaptedSpace
+from shapecnn.models.adaptation import FARTHER, PRIOR, SHARE
+from shapecnn.models.adapted_space import AdaptedSpace
 from shapecnn.models.space import FeatureSpace
 from shapecnn.shared.similarity import most_similar
 

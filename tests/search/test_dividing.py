@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import shapecnn
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.shards import Shard
+from shapecnn.models.comparison import AdaptedComparison, FeatureComparison, JoinedComparison, LightFieldComparison
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import dividing
 from shapecnn.search import plan as planning
 from shapecnn.search.dividing import PROBES, divide_features, divides
 from shapecnn.search.index import HEADER, INVERTED, Index, IndexedShape, read_index
+from shapecnn.search.index_arrays import IndexArrays
 from shapecnn.search.inverted import InvertedFile
 from shapecnn.search.neighbours import search
 from shapecnn.search.plan import IndexRequest, plan_index
@@ -35,6 +38,10 @@ def update(
     plan = plan_index(folder, IndexRequest(settings={"adapt": False}, **options))
     said = [] if said is None else said
     bring_up_to_date(collection, folder, plan, shard=shard, device="cpu", workers=Workers(1), say=said.append)
+
+
+def plain(features: NDArray[np.float32]) -> IndexArrays:
+    return IndexArrays(features, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +98,7 @@ def test_an_update_keeps_the_lists_and_an_unchanged_index_its_file(solids: Path,
 def test_an_update_of_more_lists_than_a_search_reads(tmp_path: Path) -> None:
     features, said = groups(3000), []
     shapes = [IndexedShape(f"{row:04}.off", None, None, f"{row:064x}", "") for row in range(3000)]
-    lists, _ = divide_features(features, shapes, None, tmp_path / "first", said.append)
+    lists, _ = divide_features(plain(features), FeatureComparison(), shapes, None, tmp_path / "first", said.append)
     assert lists > PROBES
     assert f"{lists} lists: a search reads {PROBES} of them" in said[0]
     first = InvertedFile.read((tmp_path / "first").read_bytes(), 3000, SIZE, lists)
@@ -99,7 +106,8 @@ def test_an_update_of_more_lists_than_a_search_reads(tmp_path: Path) -> None:
     kept = np.flatnonzero(np.arange(3000) % 3)
     left, after = [shapes[row] for row in kept], features[kept]
     left[7] = replace(left[7], sha256="f" * 64)
-    assert divide_features(after, left, old, tmp_path / "second", said.append)[0] == lists
+    changed = divide_features(plain(after), FeatureComparison(), left, old, tmp_path / "second", said.append)
+    assert changed[0] == lists
     second = InvertedFile.read((tmp_path / "second").read_bytes(), 2000, SIZE, lists)
     assert second.members[second.trained == 0].tolist() == [7]
     index = Index(RECORD, {}, left, after, inverted=second)
@@ -129,17 +137,19 @@ def test_lists_that_the_header_does_not_describe_are_refused(solids: Path, folde
         read_index(folder)
 
 
-def test_only_features_that_are_compared_as_they_are_are_divided(tmp_path: Path) -> None:
+def test_only_models_whose_similar_shapes_are_near_each_other_are_divided(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="adapt=false"):
-        plan_index(tmp_path / "index", IndexRequest(kind="ivf"))
+        plan_index(tmp_path / "index", IndexRequest(model="@lfd", kind="ivf"))
     counts = (0, 1, 99_999, 100_000)
-    assert [divides("auto", True, count) for count in counts] == [False, False, False, True]
-    assert [divides("ivf", True, count) for count in counts] == [False, True, True, True]
-    assert not divides("exact", True, 100_000)
-    assert not divides("auto", False, 100_000)
+    for comparison in (FeatureComparison(), AdaptedComparison(5)):
+        assert [divides("auto", comparison, count) for count in counts] == [False, False, False, True]
+        assert [divides("ivf", comparison, count) for count in counts] == [False, True, True, True]
+        assert not divides("exact", comparison, 100_000)
+    for other in (LightFieldComparison(), JoinedComparison(AdaptedComparison(5), "sph")):
+        assert not divides("auto", other, 100_000)
 
 
-@pytest.mark.parametrize("settings", [{"adapt": True}, {"descriptor": "sph", "adapt": True}])
+@pytest.mark.parametrize("settings", [{"descriptor": "sph", "adapt": True}])
 def test_the_kind_of_an_index_does_not_bind_another_model(solids: Path, folder: Path, settings: dict[str, Any]) -> None:
     update(solids, folder, kind="ivf")
     plan = plan_index(folder, IndexRequest(settings=settings))

@@ -33,7 +33,6 @@ from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models import adapted_space as space
 from shapecnn.models import kept_engine
-from shapecnn.models.adapted_space import AdaptedSpace
 from shapecnn.models.engine import Engine
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
@@ -175,13 +174,13 @@ def test_places_in_the_space_of_the_collection_are_made_once(
     update(solids, folder)
     assert contents(folder) == before
     moved: list[int] = []
-    move = AdaptedSpace._moved
+    move = space.moved
 
-    def count(self: AdaptedSpace, items: NDArray[np.float32], alone: NDArray[np.float32]) -> NDArray[np.float32]:
+    def count(items: NDArray[np.float32], *others: Any) -> NDArray[np.float32]:
         moved.append(len(items))
-        return move(self, items, alone)
+        return move(items, *others)
 
-    monkeypatch.setattr(AdaptedSpace, "_moved", count)
+    monkeypatch.setattr(space, "moved", count)
     compared: list[int] = []
     originals = space._originals
 

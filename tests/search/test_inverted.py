@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shapecnn.models.space import FeatureSpace
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.index import Index, IndexedShape
 from shapecnn.search.inverted import PROBES, RANKED, FeatureRows, InvertedFile, measured_recall
@@ -52,8 +53,9 @@ def test_what_is_found_is_nearly_what_a_full_comparison_finds(
         assert (np.diff(rows) > 0).all()
         shares.append(np.isin(exact(features, query, 10), rows).mean())
     assert np.mean(shares) > 0.95
-    assert measured_recall(inverted, features) > 0.95
-    assert measured_recall(inverted, features[::-1]) < 0.5  # it can be low: these are other features
+    assert measured_recall(inverted, features, FeatureSpace(features)) > 0.95
+    others = features[::-1]
+    assert measured_recall(inverted, others, FeatureSpace(others)) < 0.5  # it can be low: these are other features
 
 
 def test_with_all_lists_and_more_ranked_the_search_is_exact(
@@ -109,7 +111,7 @@ def test_an_update_drops_what_left_and_finds_what_came(features: NDArray[np.floa
     assert followed.trained.sum() == 2700
     for row in (0, 49, 50, 1234, 2750, 2899):
         assert found(after, followed, after[row], 1) == [row]
-    assert measured_recall(followed, after) > 0.95
+    assert measured_recall(followed, after, FeatureSpace(after)) > 0.95
     unchanged = inverted.follow(features, np.arange(3000))
     assert np.array_equal(unchanged.codes, inverted.codes)
 
@@ -140,7 +142,7 @@ def test_a_file_that_shrinks_still_finds_as_many_as_are_asked_for(
     for count in (1, 10, 200):
         for query in after[:3]:
             assert len(found(after, followed, query, count)) == min(count, left)
-    assert 0.9 < measured_recall(followed, after) <= 1
+    assert 0.9 < measured_recall(followed, after, FeatureSpace(after)) <= 1
 
 
 def test_when_the_nearest_lists_lose_their_members_further_lists_are_read(
@@ -162,7 +164,7 @@ def test_of_many_copies_the_first_are_found(features: NDArray[np.float32], other
     built = InvertedFile.build(many)
     for query in (many[-1], many[others]):
         assert found(many, built, query, 10) == list(range(others, others + 10))
-    assert measured_recall(built, many) == 1
+    assert measured_recall(built, many, FeatureSpace(many)) == 1
 
 
 def test_the_recall_is_of_other_shapes_than_the_query() -> None:
@@ -171,5 +173,5 @@ def test_the_recall_is_of_other_shapes_than_the_query() -> None:
     for row in np.unique(np.linspace(0, 1999, 100).astype(np.int64)):
         others = exact(features, features[row], 11)[1:]
         shares.append(np.isin(others, found(features, inverted, features[row], 200)).mean())
-    assert measured_recall(inverted, features) == pytest.approx(np.mean(shares), abs=1e-9)
+    assert measured_recall(inverted, features, FeatureSpace(features)) == pytest.approx(np.mean(shares), abs=1e-9)
     assert np.mean(shares) < 0.95

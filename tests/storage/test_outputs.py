@@ -95,6 +95,13 @@ def test_what_is_published_is_read(place: Url, objects: Objects, monkeypatch: py
     assert unpublished() == before
 
 
+def test_too_many_files_are_refused_before_they_are_uploaded(place: Url, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "LARGEST_TABLE", 1000)
+    with pytest.raises(UsageError, match=r"^21 files are too many for .*: publish parts of the collection apart\.$"):
+        write(place, PICTURES)
+    assert stored(place) == set()
+
+
 @pytest.mark.parametrize("objects", ["files", "shards"])
 def test_an_update_uploads_what_is_new_and_keeps_one_version_before(
     place: Url, objects: Objects, monkeypatch: pytest.MonkeyPatch
@@ -400,7 +407,27 @@ def test_a_file_is_uploaded_only_under_its_own_hash(objects: Objects, place: Url
     assert not [name for name in stored(place) if name.endswith((".png", ".tar"))]
 
 
-def test_what_is_brought_or_large_is_checked(place: Url, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objects", ["files", "shards"])
+def test_a_file_that_changes_while_it_is_uploaded_is_not_published(objects: Objects, bucket: Url, proxy: Proxy) -> None:
+    """What is sent is what is hashed: a file is not hashed first and read again."""
+    content = bytes(5 * BLOCK)
+
+    def change(request: str) -> None:
+        if "?uploads" in request:
+            with max(made.parent.rglob("*"), key=lambda path: path.stat().st_size).open("r+b") as file:
+                file.seek(-2000, os.SEEK_END)
+                file.write(b"y")
+
+    proxy.faults.after = change
+    with (
+        pytest.raises(StoredDataError, match=r"has changed since it was written"),
+        written(bucket / "out", objects=objects, names=lambda _: {"a.png": "a.png"}) as made,
+    ):
+        publish(made, {"a.png": content})
+    assert not [name for name in stored(bucket) if name.endswith((".png", ".tar"))]
+
+
+def test_what_is_brought_or_large_is_checked(place: Url) -> None:
     content = bytes(BLOCK + 1)
     write(place, {"a": b"x" * 100, "large": content})
     found = latest(place, fresh=True)
@@ -409,8 +436,7 @@ def test_what_is_brought_or_large_is_checked(place: Url, tmp_path: Path) -> None
     with written(place) as made:
         assert (made / "a").read_bytes() == b"x" * 100
     shutil.rmtree(cache.fetched_folder())
-    (tmp_path / "other").write_bytes(b"1" + content[1:])
-    write_object(place / OBJECTS / found.table["large"].object, tmp_path / "other")
+    write_object(place / OBJECTS / found.table["large"].object, b"1" + content[1:])
     with pytest.raises(StoredDataError, match=r"has changed since it was published .* --overwrite"):
         found.path("large")
     assert not [path for path in cache.fetched_folder().rglob("*") if path.is_file()]

@@ -123,7 +123,7 @@ def alone(grids: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_processes_train_what_one_trains(processes: int, alone: Path, grids: Path, tmp_path: Path) -> None:
     """Up to rounding: order, augmentation, samples and dropout are the same; unequal shares count by their size."""
     answer = train(processes, PLAIN, grids, tmp_path / "run")
@@ -333,8 +333,8 @@ def test_normalizing_in_parts_has_the_gradients_of_torch_in_float64(kind: str, a
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_add_up_and_normalize_as_one() -> None:
-    done = launch(2, each=[str(Path(__file__).with_name("together.py"))])
+def test_two_processes_compute_together_what_one_computes(tmp_path: Path) -> None:
+    done = launch(2, tmp_path, each=[str(Path(__file__).with_name("together.py"))])
     assert done.returncode == 0, done.stderr
 
 

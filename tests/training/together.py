@@ -1,19 +1,27 @@
 """Add up and normalize, in the two processes that torchrun starts, and compare with what one process computes.
 
-torchrun --nproc-per-node 2 tests/training/together.py
+torchrun --nproc-per-node 2 tests/training/together.py FOLDER
 """
 
 from __future__ import annotations
 
 import copy
+import sys
+from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from shapecnn.networks.registry import build_network
+from shapecnn.settings.networks import MlpSettings
 from shapecnn.training import processes
+from shapecnn.training.activations import Activations, _write
 from shapecnn.training.boltzmann import Rbm, contrastive_divergence
-from shapecnn.training.processes import Share, WholeBatch, add_up
+from shapecnn.training.parts import outputs
+from shapecnn.training.processes import Share, WholeBatch, add_up, own_places
+from shapecnn.workers.progress import no_progress
 
 
 def add_up_in_slices(accelerator: Accelerator) -> None:
@@ -72,6 +80,28 @@ def diverge(accelerator: Accelerator, size: int) -> None:
         torch.testing.assert_close(getattr(found, name), getattr(whole, name), rtol=1e-5, atol=1e-5)
 
 
+def collect(accelerator: Accelerator, count: int) -> None:
+    """The scores of all shapes, of which each process computes some batches, or none; only the first holds them."""
+    torch.manual_seed(3)
+    network = build_network(MlpSettings(hidden=(8,)), 16, 3, kind="views")
+    inputs = torch.randint(256, (count, 2, 16, 16), dtype=torch.uint8)
+    activations, rows = Activations(inputs.numpy()[None], bfloat16=False), np.arange(count)[::-1].copy()
+    with torch.inference_mode():
+        whole = network.eval()(inputs[rows])
+    found = outputs(network, activations, rows, accelerator, 0)
+    for tensor, its in zip(found, whole, strict=True):
+        torch.testing.assert_close(tensor, its if accelerator.is_main_process else its[:0])
+
+
+def share_a_file(accelerator: Accelerator, count: int, path: Path) -> None:
+    """Activations of shapes and of their mirrored copies, which each process writes for some shapes, or for none."""
+    values = np.random.default_rng(4).normal(size=(count, 2, 3, 5)).astype(np.float32)
+    places = own_places(accelerator, count)
+    _write(path, iter(values[places.start : places.stop]), places, count, accelerator, no_progress)
+    assert np.array_equal(np.load(path), values.swapaxes(0, 1))
+    accelerator.wait_for_everyone()
+
+
 if __name__ == "__main__":
     together = Accelerator(cpu=True)
     assert together.num_processes == 2
@@ -80,4 +110,7 @@ if __name__ == "__main__":
     normalize(together, 1, 6)
     diverge(together, 3)
     diverge(together, 1)
+    for some in (70, 1):
+        collect(together, some)
+        share_a_file(together, some, Path(sys.argv[1]) / f"{some}.npy")
     together.end_training()

@@ -13,6 +13,7 @@ version or the one before it, and of two writers one is told that the other was 
 own number, and refers to older objects only if the version before names them. So it may remove objects of its own
 number and of earlier ones that neither its version nor the one before names, without harm to a writer that follows.
 
-:mod:`store` is the only module that imports obstore. :mod:`url` has the paths, :mod:`heads` the heads and tables,
-:mod:`shards` the tar shards, :mod:`upload` publishes, :mod:`snapshot` reads through the bounded cache of :mod:`cache`.
+:mod:`store` is the only module that imports obstore; :mod:`environment` checks what the user has set for it. :mod:`url`
+has the paths, :mod:`heads` the heads and tables, :mod:`shards` the tar shards, :mod:`upload` publishes, :mod:`snapshot`
+reads through the bounded cache of :mod:`cache`.
 """

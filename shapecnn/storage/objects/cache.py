@@ -11,6 +11,7 @@ from pathlib import Path
 from shapecnn.errors import ObjectStoreError
 from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
+from shapecnn.storage.reading import sha256
 
 LIMIT = 20 << 30
 """Largest size of all kept files in bytes; at most half of what the disk has free for them."""
@@ -53,17 +54,23 @@ def touch(path: Path) -> bool:
     return True
 
 
-def keep(digest: str, content: bytes) -> None:
-    """Write a file into the cache, for which :func:`make_room` made room.
+def keep(digest: str, content: bytes) -> bool:
+    """Write a file into the cache, for which :func:`make_room` made room, unless it is not the file of this name.
 
     Args:
-        digest: SHA-256 (hex) of the content.
+        digest: SHA-256 (hex) that the content must have.
         content: Content of the file.
+
+    Returns:
+        Whether the content has this hash.
 
     Raises:
         OSError: The file cannot be written.
     """
+    if sha256(content) != digest:
+        return False
     write_atomic(kept_file(digest), content)
+    return True
 
 
 def make_room(size: int) -> None:

@@ -27,7 +27,7 @@ from shapecnn.storage.objects.heads import (
 )
 from shapecnn.storage.objects.store import BLOCK, read_range
 from shapecnn.storage.objects.url import Url
-from shapecnn.storage.reading import sha256, sha256_of
+from shapecnn.storage.reading import sha256_of
 from shapecnn.workers.progress import stage
 
 _FRESH = 5.0  # seconds in which the latest version is not looked up again
@@ -125,11 +125,9 @@ class Snapshot:
                 contents = [self._read(first, 0, first.size), *beside]
         cache.make_room(sum(map(len, contents)))
         for each, content in zip(together[1:], contents[1:], strict=True):
-            if sha256(content) == each.sha256:  # if not, who reads it is told
-                cache.keep(each.sha256, content)
-        if sha256(contents[0]) != first.sha256:
+            cache.keep(each.sha256, content)  # if it is another content, who reads it is told
+        if not cache.keep(first.sha256, contents[0]):  # last: the newest files of the cache are removed last
             raise self._changed(first)
-        cache.keep(first.sha256, contents[0])  # last: the newest files of the cache are removed last
 
     def _following(self, name: str) -> Iterator[Location]:
         """Yield the location of a file, and of those after it that are fetched with it."""

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from shapecnn.errors import MissingLibraryError, ObjectStoreError, quoted, visible
+from shapecnn.storage.objects.environment import plain_http, require_variables
 from shapecnn.storage.objects.url import Url
 
 BLOCK = 8 << 20  # bytes of one request
@@ -121,9 +121,10 @@ def read_object(url: Url, most: int | None = None) -> bytes:
     try:
         meta, begun = _retried(url, lambda: block(0))
     except ObjectStoreError as error:
-        if (error.may_pass and url.bucket != "file:///") or _retried(url, lambda: obstore.head(store, url.key))["size"]:
+        may_be_empty = url.bucket == "file:///" or "(416 " in str(error)  # an empty object has no bytes 0 to 8 MB
+        if not may_be_empty or _retried(url, lambda: obstore.head(store, url.key))["size"]:
             raise
-        return b""  # an empty object has no bytes 0 to 8 MB
+        return b""
     size = meta["size"]
     if most is not None and size > most:
         raise ValueError(size)
@@ -148,18 +149,24 @@ def read_range(url: Url, start: int, size: int) -> bytes:
     return _retried(url, lambda: bytes(obstore.get_range(store, url.key, start=start, length=size)))
 
 
-def write_object(url: Url, content: bytes | Path) -> None:
-    """Write an object, in parts if it is large, so that it is there as a whole or not at all.
+def write_object(url: Url, content: bytes | Callable[[], Iterator[bytes]]) -> None:
+    """Write an object, so that it is there as a whole or not at all.
 
     Args:
         url: URL of the object, which replaces one that is there.
-        content: Content, or the path of a file with it.
+        content: Content; or if it is large, a function that gives it in blocks. If one of them raises an error, no
+            object is written.
 
     Raises:
         ObjectStoreError: The store cannot be reached, or refuses.
     """
     obstore, store = _obstore(), _open(url.bucket, os.getpid())
-    _retried(url, lambda: obstore.put(store, url.key, content, chunk_size=BLOCK, max_concurrency=4))
+
+    def write() -> None:
+        body = content if isinstance(content, bytes) else content()
+        obstore.put(store, url.key, body, chunk_size=BLOCK, max_concurrency=4)
+
+    _retried(url, write)
 
 
 def create_object(url: Url, content: bytes) -> bool:
@@ -211,11 +218,12 @@ def _open(bucket: str, _process: int) -> Any:
     obstore = _obstore()
     if bucket == "file:///":
         return obstore.store.LocalStore("/")
+    require_variables(bucket)
     with _explained(bucket):
         return obstore.store.from_url(
             bucket,
             client_options={
-                "allow_http": _plain_http(),
+                "allow_http": plain_http(),
                 "connect_timeout": timedelta(seconds=10),
                 "timeout": timedelta(seconds=_REQUEST_SECONDS),
             },
@@ -231,15 +239,6 @@ def _open(bucket: str, _process: int) -> Any:
         )
 
 
-def _plain_http() -> bool:
-    """Return whether the user has set an endpoint without encryption, such as a server on this machine."""
-    owners = ("AWS_", "AZURE_", "GOOGLE_")
-    return any(
-        name.startswith(owners) and "ENDPOINT" in name and value.startswith("http://")
-        for name, value in os.environ.items()
-    )
-
-
 def _obstore() -> Any:
     try:
         import obstore
@@ -253,7 +252,7 @@ def _obstore() -> Any:
 
 
 def _retried(url: Url, request: Callable[[], T]) -> T:
-    """Carry out a request; repeat it after an error that may pass, such as a response that breaks off."""
+    """Carry out a request; repeat it if a response breaks off, after which obstore does not ask again by itself."""
     for attempt in range(1, _TRIES):
         try:
             with _explained(url):
@@ -289,6 +288,7 @@ def _explained(url: Url | str) -> Iterator[None]:
 def _failure(url: str, error: Exception) -> ObjectStoreError:
     exceptions = _obstore().exceptions
     text = _SECRETS.sub("…", " ".join(str(error).split("\n\nDebug source")[0].split()))
+    text, retries = re.subn(r", after \d+ retries, max_retries: \d+, retry_timeout: \w+", "", text)
     code = re.search(r"<Code>(\w+)</Code>", text)
     status = re.search(r"status code: (\d+ [A-Z][\w ]*)", text)
     if any(part in text for part in _NO_CREDENTIALS):
@@ -312,5 +312,7 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
     return ObjectStoreError(
         f"{url}: the object store did not answer as expected, also not when asked again ({visible(detail)}). Check "
         f"the endpoint and the connection, and run the command again.",
-        may_pass=isinstance(error, exceptions.GenericError) and not (status and status[1].startswith("4")),
+        may_pass=isinstance(error, exceptions.GenericError)
+        and not retries  # then obstore has asked again as often as it should
+        and not (status and status[1].startswith("4")),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -14,9 +16,9 @@ from shapecnn.storage.objects import heads
 from shapecnn.storage.objects.heads import OBJECTS, Head, Location, head_url
 from shapecnn.storage.objects.shards import size_in_shard, write_shards
 from shapecnn.storage.objects.snapshot import Snapshot, latest
-from shapecnn.storage.objects.store import create_object, delete_objects, list_objects, write_object
+from shapecnn.storage.objects.store import BLOCK, create_object, delete_objects, list_objects, write_object
 from shapecnn.storage.objects.url import Url
-from shapecnn.storage.reading import sha256, sha256_of
+from shapecnn.storage.reading import open_stored, sha256, sha256_of
 from shapecnn.workers.progress import stage
 
 _AT_ONCE = 8  # objects that are written at once
@@ -46,11 +48,14 @@ def upload(
         shard_names: Name in a tar shard of each file that is packed, by relative path. Other files are objects.
 
     Raises:
+        UsageError: There are too many files for one table.
         BusyError: Another writer has published a version since ``base``.
         StoredDataError: A file has not the hash that ``sums`` says.
         ObjectStoreError: The store cannot be reached, or refuses.
         OSError: A file cannot be read.
     """
+    placeholders = {name: Location(0, digest, digest, 0) for name, digest in sums.items()}
+    _require_fits(heads.table_bytes(placeholders), sums, url)  # before hours of uploading
     writer = _Writer(folder, url, number)
     packed = {name for name in sums if name in shard_names}
     table = _reused(base, sums, packed)
@@ -76,6 +81,11 @@ def upload(
     head = writer.write_head(table, base.head.table.sha256 if base is not None else None)
     _remove_unnamed(url, head, {each.object for each in table.values()}, base)
     latest(url, fresh=True)
+
+
+def _require_fits(table: bytes, names: Sized, url: Url) -> None:
+    if len(table) > heads.LARGEST_TABLE:
+        raise UsageError(f"{len(names):,} files are too many for {url}: publish parts of the collection apart.")
 
 
 def _reused(base: Snapshot | None, sums: Mapping[str, str], packed: set[str]) -> dict[str, Location]:
@@ -114,7 +124,6 @@ class _Writer:
         """Write a file as an object, and return its location."""
         suffix = PurePosixPath(name).suffix.lower()
         suffix = suffix if re.fullmatch(r"\.[a-z0-9]{1,16}", suffix) and suffix != ".tar" else ""
-        self._require(name, sha256_of(self._folder / name), digest)
         return self._write(self._folder / name, digest, suffix)
 
     def write_shards(self, sums: Mapping[str, str], files: Iterable[tuple[str, str]]) -> Iterator[heads.Table]:
@@ -123,17 +132,14 @@ class _Writer:
             shard = Path(scratch) / "shard.tar"
             for packed in write_shards(self._folder, files, shard):
                 for each in packed:
-                    self._require(each.path, each.sha256, sums[each.path])
+                    _require(self._folder / each.path, each.sha256, sums[each.path])
                 held = self._write(shard, sha256_of(shard), ".tar").object
                 yield {each.path: Location(each.size, each.sha256, held, each.offset) for each in packed}
 
     def write_head(self, table: heads.Table, parent: str | None) -> Head:
         """Write the table of files, then the head: from now on, readers see this version."""
         content = heads.table_bytes(table)
-        if len(content) > heads.LARGEST_TABLE:
-            raise UsageError(
-                f"{len(table):,} files are too many for {self._url}: publish parts of the collection apart."
-            )
+        _require_fits(content, table, self._url)
         name = f"{self.number:08}/{sha256(content)}.json"
         write_object(self._url / OBJECTS / name, content)
         where = Location(len(content), sha256(content), name, 0)
@@ -163,18 +169,12 @@ class _Writer:
         except StoredDataError:
             return False
 
-    def _require(self, name: str, actual: str, expected: str) -> None:
-        """Raise StoredDataError if a file has not its hash: no object may have the name of another content."""
-        if actual != expected:
-            raise StoredDataError(
-                f"{self._folder / name} has changed since it was written (its hash differs). Make it again."
-            )
-
     def _write(self, path: Path, digest: str, suffix: str) -> Location:
         name = f"{self.number:08}/{digest}{suffix}"
         size = path.stat().st_size
         if self.names.get(name) != size:
-            write_object(self._url / OBJECTS / name, path)
+            blocks = functools.partial(_blocks, path, digest)
+            write_object(self._url / OBJECTS / name, blocks if size > BLOCK else b"".join(blocks()))
             self.names[name] = size
         return Location(size, digest, name, 0)
 
@@ -182,6 +182,22 @@ class _Writer:
         return BusyError(
             f"Another shapecnn process has published at {self._url} in the meantime. Nothing of it was changed."
         )
+
+
+def _blocks(path: Path, digest: str) -> Iterator[bytes]:
+    """Yield a file in blocks, and raise StoredDataError at its end if what was read has another hash."""
+    hashed = hashlib.sha256()
+    with open_stored(path) as file:
+        while block := file.read(BLOCK):
+            hashed.update(block)
+            yield block
+    _require(path, hashed.hexdigest(), digest)
+
+
+def _require(path: Path, actual: str, expected: str) -> None:
+    """Raise StoredDataError if a file has not its hash: no object may have the name of another content."""
+    if actual != expected:
+        raise StoredDataError(f"{path} has changed since it was written (its hash differs). Make it again.")
 
 
 def _remove_unnamed(url: Url, head: Head, objects: set[str], base: Snapshot | None) -> None:

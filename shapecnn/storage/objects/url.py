@@ -16,6 +16,7 @@ _URL = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL)  # a Path has one
 
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_BUCKET = re.compile(r"[A-Za-z0-9._$-]+")  # of Azure also $web; of b#c, obstore would use b
 
 
 class NotLocalError(UsageError, ValueError):
@@ -87,7 +88,8 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         path: A local path, or a URL such as ``s3://bucket/views``.
 
     Raises:
-        UsageError: The URL names no bucket, has a part that objects cannot have, or is of another scheme.
+        UsageError: The URL names no possible bucket, holds credentials, has a part that objects cannot have, or is of
+            another scheme.
 
     Example:
         >>> as_path("s3:/bucket/views")
@@ -105,6 +107,11 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     if not rest.strip("/"):
         needed = "a folder, such as file:///data/views" if scheme == "file" else f"a bucket, such as {scheme}://my-data"
         raise UsageError(f"{scheme}:// names nothing: add {needed}.")
+    bucket = rest.partition("/")[0]
+    if scheme != "file" and "@" in bucket:  # not repeated: it may be a password
+        raise UsageError(f"A {scheme}:// URL holds no credentials, and a bucket has no '@': set environment variables.")
+    if scheme != "file" and not _BUCKET.fullmatch(bucket):
+        raise UsageError(f"{quoted(bucket)} is no bucket: its name has letters, digits, '.', '-' and '_' only.")
     if ".." in rest.split("/") or "\0" in rest:
         raise UsageError(f"{quoted(text)} is not a path in an object store: leave out the parts named '..'.")
     return Url(f"{scheme}:/{rest}")

@@ -58,6 +58,12 @@ def test_other_paths_stay_paths(text: str) -> None:
         ("gcs://b/c", "'gcs://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         ("S3://b/c", "'S3://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         ("http://b/c", "'http://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
+        (
+            "s3://someone:hunter2@b/c",
+            "A s3:// URL holds no credentials, and a bucket has no '@': set environment variables.",
+        ),
+        ("s3://b#c/d", "'b#c' is no bucket: its name has letters, digits, '.', '-' and '_' only."),
+        ("gs://b c/d", "'b c' is no bucket: its name has letters, digits, '.', '-' and '_' only."),
         ("s3://b/../c", r"'s3://b/../c' is not a path in an object store: leave out the parts named '..'."),
     ],
 )
