@@ -552,6 +552,24 @@ def plan(record: dict[str, Any]) -> str:
     return _markdown(["10 million meshes", *headings], lines)
 
 
+def cluster(record: dict[str, Any]) -> str:
+    """Return a line for each command: a mesh, and a start, on one machine and on a cluster of the same cores."""
+    lines = []
+    for command in ("voxelize", "render"):
+        row = record["figures"][command]
+        least, most = (f"{100 * row[f'overhead_per_mesh_{end}']:+.0f}" for end in ("least", "most"))
+        lines.append(
+            [
+                f"`{command}`",
+                *(f"{1000 * row[f'{engine}_seconds_per_mesh']:.1f} ms" for engine in ("local", "ray")),
+                f"{100 * row['overhead_per_mesh']:+.0f} % ({least} to {most})",
+                *(f"{row[f'{engine}_start_seconds']:.1f} s" for engine in ("local", "ray")),
+            ]
+        )
+    headings = ["a mesh, one machine", "a mesh, Ray", "more", "a start, one machine", "a start, Ray"]
+    return _markdown(["command", *headings], lines)
+
+
 def index_rows(record: dict[str, Any]) -> str:
     """Return a row for each form of rows of an index."""
     lines = [
@@ -629,7 +647,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
         *(recognition, validation, closed_form, grids, membership, ablation, finetuning, ladder, descriptors),
-        *(faults, fuzz, soak, limits, serving, shards, costs, plan),
+        *(faults, fuzz, soak, limits, serving, shards, costs, plan, cluster),
         *(index_rows, index_update, neighbour_space, large_search),
     )
 }
