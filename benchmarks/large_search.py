@@ -25,6 +25,7 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from measure import arguments, save, table, use_cores
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import publication
+from shapecnn.search.dividing import divide_features
 from shapecnn.search.header import Form
 from shapecnn.search.index import FEATURES, INVERTED, IndexedShape, read_index
 from shapecnn.search.plan import IndexPlan
@@ -162,20 +164,18 @@ def publish(folder: Path, features: PackedFeatures, numbers: list[int]) -> dict[
     old = read_index(folder) if folder.exists() else None
     seconds: list[float] = []
     said: list[str] = []
-    divide = publication.divide_features
 
     def timed(*values: Any) -> Any:
         started = time.process_time()
-        result = divide(*values)
+        result = divide_features(*values)
         seconds.append(time.process_time() - started)
         return result
 
-    publication.divide_features = timed
     claim(folder / WORK)
     draft = Draft(plan.record, plan.labels, {"engine": "none"}, shapes, [], rows, Form("small", False, "ivf"))
-    publish_index(folder, draft, None, divided=True, old=old, say=said.append)
+    with patch.object(publication, "divide_features", timed):
+        publish_index(folder, draft, None, divided=True, old=old, say=said.append)
     discard(folder / WORK)
-    publication.divide_features = divide
     return {"build CPU seconds": seconds[0], "printed": said[0]}
 
 
