@@ -33,7 +33,7 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
-	MYPYPATH=scripts/faults:benchmarks $(BIN)/mypy scripts/*.py scripts/faults/*.py
+	MYPYPATH=scripts/faults:benchmarks $(BIN)/mypy scripts/*.py scripts/faults/*.py benchmarks/*.py
 
 layers: setup
 	$(BIN)/lint-imports

@@ -69,7 +69,7 @@ class Kernel(NamedTuple):
     def of(cls, x: Tensor, roots: bool = True) -> Kernel:
         """Of rows (M, D), of which signed square roots are taken."""
         products = torch.zeros((len(x), len(x)), dtype=torch.float64)
-        for part in x.split(WIDTH, dim=1):
+        for part in torch.split(x, WIDTH, dim=1):
             columns = part.double()
             columns = columns.sign() * columns.abs().sqrt() if roots else columns
             products += columns @ columns.T
@@ -121,9 +121,8 @@ def opened(config: str, folder: Path, changes: Mapping[str, Any] = {}, divisions
         else:
             numbers = folds_of(artefacts, entries, settings.folds, settings)  # type: ignore[assignment]  # enough shapes
         for fold in range(numbers.max() + 1):
-            folds[seed, fold] = tuple(
-                torch.from_numpy(np.flatnonzero(side)) for side in (numbers != fold, numbers == fold)
-            )
+            taught, held_out = (torch.from_numpy(np.flatnonzero(side)) for side in (numbers != fold, numbers == fold))
+            folds[seed, fold] = taught, held_out
     (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
     targets = torch.tensor([classes.index(label) for label in labels])
     return Data(artefacts, entries, classes, targets, folds, lda, experiment.network.pooling)  # type: ignore[union-attr]
@@ -196,7 +195,7 @@ def figures(data: Data, scores: Scores, keys: Iterable[tuple[int, int]]) -> Figu
 def grouped(values: np.ndarray, labels: Tensor) -> list[np.ndarray]:
     """The values of the shapes of each class that has any, without nan."""
     known = np.isfinite(values)
-    return [values[known & (labels == label).numpy()] for label in labels[torch.from_numpy(known)].unique()]
+    return [values[known & (labels == label).numpy()] for label in np.unique(labels[torch.from_numpy(known)].numpy())]
 
 
 def compared(data: Data, name: str, scores: Scores, against: str, baseline: Scores | None) -> dict[str, Any]:
@@ -414,7 +413,7 @@ def volumes(data: Data, work: Path, source: Path) -> Volumes:
             publish_beside(folder, {MANIFEST: table_bytes(Entry, marked)}, "")
             shapecnn("train", "voxresnet-modelnet10", "--data", str(folder), "--out", str(run), *VOXRESNET)
         model = resolve_model(str(run))
-        engine, found = open_engine(model, "cpu"), {}
+        engine, found = open_engine(model, "cpu"), dict[Any, Any]()
         for row, entry in enumerate(entries):
             engine.start(row, model.input.read(artefacts, entry))
             found.update(engine.finished())
@@ -552,7 +551,7 @@ def measure_fusion(rows: Table, shipped: list[Kernel], volume: Volumes) -> None:
             rows.add(f"{name} too, weight {weight:g}", scored(data, joined([*shipped, kernel.unit(weight)])))
     rows.add("voxresnet alone", volume.scores)
     for weight in (0.5, 1.0, 2.0):
-        scores = {}
+        scores: Scores = {}
         for key, features in volume.features.items():
             both = joined([*shipped, Kernel.of(features).unit(weight)])
             scores |= scored(replace(data, folds={key: data.folds[key]}), both)

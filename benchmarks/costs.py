@@ -67,7 +67,7 @@ def listing(work: Path) -> dict[str, float]:
         rows = (f"part-{number // 1000}/{number:08d}.off,class{number % 40},train\n" for number in range(count))
         file.write_text("path,label,split\n" + "".join(rows))
         step = Step("listing", count)
-        step.run(["voxelize", file, work / "out", "--shard", f"1/{count}", "--skip-errors", "--workers", "1"])
+        step.run(["voxelize", file, work / "out", "--shard", "1/9999", "--skip-errors", "--workers", "1"])
         shutil.rmtree(work / "out", ignore_errors=True)
         jobs.append(step)
     few, many = jobs

@@ -94,10 +94,13 @@ def depth(mesh: Mesh, _: np.random.Generator) -> Pictures:
     import open3d
 
     scene = open3d.t.geometry.RaycastingScene()
-    scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    tensor = open3d.core.Tensor.from_numpy
+    scene.add_triangles(tensor(mesh.vertices.astype(np.float32)), tensor(mesh.faces.astype(np.uint32)))
+    centre, up = (tensor(np.array(point, np.float32)) for point in ([0, 0, 0], [0, 0, 1]))
     pictures = []
     for eye in cameras(12).eyes:
-        rays = scene.create_rays_pinhole(np.rad2deg(FIELD_OF_VIEW), [0.0, 0.0, 0.0], eye, [0.0, 0.0, 1.0], SIZE, SIZE)
+        eye_point = tensor(eye.astype(np.float32))
+        rays = scene.create_rays_pinhole(np.rad2deg(FIELD_OF_VIEW), centre, eye_point, up, SIZE, SIZE)
         distance = scene.cast_rays(rays)["t_hit"].numpy()[::-1, ::-1]  # its pictures are turned by 180°
         farness = np.clip((distance - DISTANCE + 1) / 2, 0, 1)
         pictures.append(np.where(np.isfinite(distance), 25 + 175 * farness, 255).astype(np.uint8))

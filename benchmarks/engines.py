@@ -14,6 +14,7 @@ import numpy as np
 from measure import arguments, save, table, use_cores
 
 from shapecnn.models.engine import Engine
+from shapecnn.models.imagenet import ImagenetSettings
 from shapecnn.models.queue_engines import OpenVinoEngine
 from shapecnn.models.torch_engine import TorchEngine
 from shapecnn.models.untrained import UntrainedModel
@@ -37,11 +38,12 @@ def rate(engine: Engine, pictures: np.ndarray, repeats: int) -> float:
 def main() -> None:
     options = arguments(__doc__ or "", repeats=3)
     use_cores(CORES)
-    settings = UntrainedModel.of()
+    settings = ImagenetSettings()
+    model = UntrainedModel(settings)
     pictures = (
         np.random.default_rng(0).integers(0, 256, (settings.views, settings.size, settings.size)).astype(np.uint8)
     )
-    engines: list[Engine] = [OpenVinoEngine(settings, CORES), TorchEngine(settings, "cpu", CORES)]
+    engines: list[Engine] = [OpenVinoEngine(model, CORES), TorchEngine(model, "cpu", CORES)]
     rows = [(e.description["engine"], e.description["precision"], rate(e, pictures, options.repeats)) for e in engines]
     headings = ("engine", "precision", "pictures_per_second")
     print(table(headings, [(*row[:2], f"{row[2]:.0f}") for row in rows]))

@@ -11,7 +11,6 @@ the classes; 40 take about 5 minutes on 2 cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -27,7 +26,7 @@ from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.models.attribution import Inquiry
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import open_engine
-from shapecnn.models.model import resolve_model
+from shapecnn.models.model import classes_of, resolve_model
 from shapecnn.networks.network import ShapeNetwork
 
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the blocks that are not empty
@@ -41,6 +40,7 @@ def main() -> None:
     use_cores(2)
     torch.set_num_threads(2)  # it has counted the cores before
     model, artefacts = resolve_model(options.run), open_artefacts(options.data)
+    classes = classes_of(model)
     network, engine = model.network.build().requires_grad_(False), open_engine(model, "cpu")
     blank, block = (255, BLOCK["views"]) if model.input.kind == "views" else (0, BLOCK["voxels"])
     entries = model.split(artefacts, "val")
@@ -56,8 +56,8 @@ def main() -> None:
         started = perf_counter()
         inquiry = Inquiry(network, seen, blank)
         best = int(inquiry.logits.argmax())
-        direction = torch.eye(len(model.head.classes))[best] - 1 / len(model.head.classes)
-        found = inquiry.evidence(direction)
+        direction = torch.eye(len(classes))[best] - 1 / len(classes)
+        found = inquiry.attribution(direction)
         seconds.append(perf_counter() - started)
         incomplete = max(incomplete, abs(float(found.contributions.sum()) + found.rest - found.logit))
         size, norms = gradient(network, seen, direction)
@@ -106,18 +106,18 @@ def gradient(network: ShapeNetwork, looks: Tensor, direction: Tensor) -> tuple[N
     x = encoded
     for part in network.parts.values():
         x = part(x)
-    (network.head(network.pool(x[None]))[0][0] @ direction).backward()
-    assert encoded.grad is not None
-    size = encoded.grad.norm(dim=1)
+    (slope,) = torch.autograd.grad(network.head(network.pool(x[None]))[0][0] @ direction, encoded)
+    size = slope.norm(dim=1)
     if size.shape != looks.shape:  # the network scales pictures to its own size
-        size = functional.adaptive_avg_pool2d(size, looks.shape[1:])
-    return size.numpy(), encoded.grad.flatten(1).norm(dim=1).numpy()
+        size = functional.adaptive_avg_pool2d(size, (looks.shape[1], looks.shape[2]))
+    return size.numpy(), slope.flatten(1).norm(dim=1).numpy()
 
 
 def blocks(values: NDArray[Any], side: int) -> NDArray[Any]:
     """(V, S, ...) → (V, S / side, ...): the sum in each block."""
     split = [n for size in values.shape[1:] for n in (size // side, side)]
-    return values.reshape(len(values), *split).sum(axis=tuple(range(2, 2 * values.ndim - 1, 2)))
+    summed: NDArray[Any] = values.reshape(len(values), *split).sum(axis=tuple(range(2, 2 * values.ndim - 1, 2)))
+    return summed
 
 
 def without(looks: NDArray[Any], shape: tuple[int, ...], taken: NDArray[Any], side: int, blank: int) -> NDArray[Any]:
@@ -141,8 +141,9 @@ def summary(curves: dict[str, list[list[float]]]) -> dict[str, Any]:
     merged: dict[str, list[list[float]]] = {}
     for name, rows in curves.items():
         merged.setdefault(name.rstrip("0123456789"), []).extend(rows)
-    mean: Callable[[Any], NDArray[Any]] = partial(np.mean, axis=0)
-    return {name: {"curve": mean(rows).tolist(), "mean": float(np.mean(rows))} for name, rows in merged.items()}
+    return {
+        name: {"curve": np.mean(rows, axis=0).tolist(), "mean": float(np.mean(rows))} for name, rows in merged.items()
+    }
 
 
 if __name__ == "__main__":

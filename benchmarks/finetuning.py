@@ -31,6 +31,7 @@ from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import Experiment, load_experiment
+from shapecnn.settings.networks import MvcnnSettings
 from shapecnn.settings.stages import GradientStage
 from shapecnn.storage.reading import sha256
 from shapecnn.training.acceleration import open_accelerator
@@ -222,6 +223,7 @@ def tuned(bench: Bench) -> list[Choice]:
 def heads(bench: Bench) -> list[Choice]:
     """Softmax heads on frozen features; the first is what others are compared with."""
     experiment = load_experiment(CONFIG)
+    assert isinstance(experiment.network, MvcnnSettings)
     stage, dropout, classes = gradient(experiment), experiment.network.dropout, len(bench.data.classes)
     frozen = bench.entering(experiment, "head")
     size = frozen["values"].shape[-1]

@@ -34,7 +34,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.views_and_grids import ViewSettings
-from shapecnn.storage.publishing import write_atomic
+from shapecnn.storage.atomic import write_atomic
 from shapecnn.views import raster
 from shapecnn.views.cameras import DISTANCE, FOCAL, Cameras
 from shapecnn.workers.pool import Workers
@@ -92,7 +92,7 @@ def draw(shapes: list[Shape], folder: Path) -> Iterator[tuple[str, str]]:
     generator = np.random.default_rng(0)
     for number, shape in enumerate(shapes):
         mesh = load_shape(shape, shape.read(), ViewSettings(up="y"))
-        seen = camera(30 * generator.integers(12) + 15, generator.uniform(10, 50))
+        seen = camera(float(30 * generator.integers(12) + 15), generator.uniform(10, 50))
         shaded = raster.draw(mesh.vertices, mesh.faces, seen, np.array([[0.0, 0.0, 1.0]]), SIDE, 2)[0]
         near = np.empty((SIDE, SIDE), np.float32)
         nearness(mesh.vertices, mesh.faces, seen.eyes[0], seen.axes[0], near)
@@ -158,7 +158,7 @@ def main() -> None:
         for shape in gallery:
             write_atomic(meshes / "meshes" / shape.id, shape.read())
         for name in ("@imagenet", options.run):
-            model = resolve_model(name, {}, "y")
+            model = resolve_model(name)
             told = "@imagenet" if name.startswith("@") else "mvcnn"
             folder = meshes / told.strip("@")
             bring_up_to_date(

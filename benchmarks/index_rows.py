@@ -28,6 +28,7 @@ from shapecnn.search.neighbours import search_views
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.update import bring_up_to_date
+from shapecnn.settings.views_and_grids import ViewSettings
 
 FORMS = {
     "full": Form(),
@@ -67,13 +68,15 @@ def main() -> None:
 
 def halfway(searcher: Searcher) -> NDArray[np.float32]:
     """A feature for each shape: of its first view, drawn with the mesh turned by half the angle between two views."""
-    angle = np.pi / searcher.model.input.drawing().views
+    drawing = searcher.model.input.drawing()
+    assert isinstance(drawing, ViewSettings)
+    angle = np.pi / drawing.views
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     drawn = []
     for shape in searcher.index.shapes:
         mesh = load_mesh(Path(shape.path), "y")
         drawn.append(searcher.model.input.draw(replace(mesh, vertices=mesh.vertices @ turn.T))[0])
-    return searcher._picture_features(drawn, searcher.model.input.drawing().views)
+    return searcher._picture_features(drawn, drawing.views)
 
 
 def found(index: Index, pictures: NDArray[np.float32], labels: NDArray[np.str_]) -> dict[str, float]:

@@ -112,7 +112,7 @@ def write_meshes(folder: Path, real: Index, models: NDArray[np.int64]) -> list[I
 def row_of(real: Index, drawn: Drawn, row: int) -> FeatureRow:
     """The feature of a shape, and for its views those of its model, moved as the feature is from that of the model."""
     model, feature = drawn.models[row], drawn.features[row]
-    assert real.views is not None
+    assert isinstance(real.views, np.ndarray)  # the index was made with plain rows
     moved = real.views[model].astype(np.float32) + feature - real.features[model]
     return FeatureRow(feature, unit(moved).astype(np.float16))
 

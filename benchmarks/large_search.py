@@ -31,6 +31,7 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from measure import arguments, save, table, use_cores
@@ -38,6 +39,7 @@ from numpy.typing import NDArray
 
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import publication
+from shapecnn.search.dividing import divide_features
 from shapecnn.search.header import Form
 from shapecnn.search.index import FEATURES, INVERTED, IndexedShape, read_index
 from shapecnn.search.plan import IndexPlan
@@ -169,7 +171,7 @@ def precision(found: list[list[str]], groups: NDArray[np.int64], asked: NDArray[
     for answer, group in zip(found, asked, strict=True):
         right = groups[[int(Path(name).stem) for name in answer]] == group
         places = np.flatnonzero(right) + 1
-        values.append(np.mean(np.arange(1, len(places) + 1) / places) if right.any() else 0)
+        values.append(float(np.mean(np.arange(1, len(places) + 1) / places)) if right.any() else 0.0)
     return float(np.mean(values))
 
 
@@ -187,23 +189,21 @@ def publish(folder: Path, model: UntrainedModel, features: PackedFeatures, numbe
     old = read_index(folder) if folder.exists() else None
     seconds: list[float] = []
     said: list[str] = []
-    divide = publication.divide_features
 
     def timed(*values: Any) -> Any:
         started = time.process_time()
-        result = divide(*values)
+        result = divide_features(*values)
         seconds.append(time.process_time() - started)
         return result
 
-    publication.divide_features = timed
     claim(folder / WORK)
     draft = Draft(plan.record, plan.labels, {"engine": "none"}, shapes, [], rows, Form("small", False, "ivf"))
     started = time.process_time()
     placed = place_rows(model.comparison, draft, old, folder / WORK)
     place = time.process_time() - started
-    publish_index(folder, draft, placed, divided=model.comparison, old=old, say=said.append)
+    with patch.object(publication, "divide_features", timed):
+        publish_index(folder, draft, placed, divided=model.comparison, old=old, say=said.append)
     discard(folder / WORK)
-    publication.divide_features = divide
     return {"place CPU seconds": place, "build CPU seconds": seconds[0], "printed": said[0]}
 
 

@@ -50,7 +50,7 @@ def with_trimesh(data: bytes, path: Path) -> Geometry:
 def with_open3d(_data: bytes, path: Path) -> Geometry:
     import open3d
 
-    mesh = open3d.io.read_triangle_mesh(str(path))
+    mesh = open3d.io.read_triangle_mesh(path)
     return np.asarray(mesh.vertices), np.asarray(mesh.triangles)
 
 

@@ -62,11 +62,12 @@ class Server:
 
     def event_loop(self) -> float:
         """CPU seconds of the thread that answers requests; other threads load the network meanwhile."""
-        return sum(each.user_time + each.system_time for each in self.process.threads() if each.id == self.process.pid)
+        threads = [each for each in self.process.threads() if each.id == self.process.pid]
+        return float(sum(each.user_time + each.system_time for each in threads))
 
     def workers(self) -> float:
         """CPU seconds of the processes that draw pictures."""
-        return cpu_seconds(self.process) - sum(self.process.cpu_times()[:2])
+        return cpu_seconds(self.process) - float(sum(self.process.cpu_times()[:2]))
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from shapecnn.evaluation.retrieval.protocols import Retrieval, mvcnn, train_gallery
 from shapecnn.models.engine import open_engine
+from shapecnn.models.imagenet import ImagenetSettings
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.index import Index, read_index
 from shapecnn.search.neighbours import search
@@ -30,7 +31,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
 
 LITE0 = "tf_efficientnet_lite0"
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "Lite0, largest over the views (the former default)": {"backbone": LITE0, "pooling": "max", "adapt": False},
     "Lite0, mean over the views": {"backbone": LITE0, "adapt": False},
     "the same, standardized": {"backbone": LITE0, "neighbours": 0},
@@ -48,14 +49,14 @@ def main() -> None:
     methods: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, changes in METHODS.items():
-            model = UntrainedModel(UntrainedModel.from_options(**changes))
-            network = (model.backbone, model.pooling)
+            settings = ImagenetSettings(**changes)
+            model, network = UntrainedModel(settings), (settings.backbone, settings.pooling)
             folders = [Path(scratch) / "-".join([*network, file.stem]) for file in (psb, unaligned)]
             if network not in seen:
                 seen[network] = [made(psb, folders[0], model, "y"), made(unaligned, folders[1], model, "z")]
             index, other = map(read_index, folders)
             methods[name] = {
-                "settings": {key: getattr(model, key) for key in ("backbone", "pooling", "adapt", "neighbours")},
+                "settings": {key: getattr(settings, key) for key in ("backbone", "pooling", "adapt", "neighbours")},
                 **figures(model, index),
                 "unaligned": told(own_gallery(model, other)),
                 **seen[network][0],
@@ -92,7 +93,7 @@ def cpu_seconds() -> float:
 
 def figures(model: UntrainedModel, index: Index) -> dict[str, Any]:
     train, test = (only(index, [i.split == split for i in index.shapes]) for split in ("train", "test"))
-    order = np.random.default_rng(0).permutation(len(train.items))
+    order = np.random.default_rng(0).permutation(len(train.shapes))
     parts = [held_out(model, train, order[fold::FOLDS]) for fold in range(FOLDS)]
     pooled = {name: np.concatenate([part.of_queries[name] for part in parts]).astype(float) for name in ("mAP", "NN")}
     return {
@@ -103,22 +104,22 @@ def figures(model: UntrainedModel, index: Index) -> dict[str, Any]:
 
 
 def own_gallery(model: UntrainedModel, index: Index) -> Retrieval:
-    space = model.comparison.space(index.features)
+    space = model.comparison.space(features_of(index))
     return mvcnn(space.rows, labels(index), space.similarity)
 
 
 def held_out(model: UntrainedModel, index: Index, rows: NDArray[np.int64]) -> Retrieval:
     asked = np.isin(np.arange(len(index.shapes)), rows)
     queries, known = only(index, asked), only(index, ~asked)
-    space = model.comparison.space(known.features)
-    placed = space.place(queries.features)
+    space = model.comparison.space(features_of(known))
+    placed = space.place(features_of(queries))
     return train_gallery(placed, labels(queries), space.rows, labels(known), space.similarity)
 
 
 def timed(model: UntrainedModel, index: Index) -> dict[str, float]:
     """Seconds to make ready for queries, and of one query from its feature to ten hits, the median of 50."""
     started = time.perf_counter()
-    space = model.comparison.space(index.features)
+    space = model.comparison.space(features_of(index))
     ready = time.perf_counter() - started
     placed, seconds = replace(index, features=space.rows), []
     for feature in index.features[:TIMED]:
@@ -151,7 +152,12 @@ def large() -> dict[str, Any]:
 
 def only(index: Index, rows: Any) -> Index:
     chosen = np.flatnonzero(rows)
-    return replace(index, items=[index.shapes[row] for row in chosen], features=index.features[chosen])
+    return replace(index, shapes=[index.shapes[row] for row in chosen], features=index.features[chosen])
+
+
+def features_of(index: Index) -> NDArray[np.float32]:
+    assert isinstance(index.features, np.ndarray)  # the index was made with plain rows
+    return index.features
 
 
 def labels(index: Index) -> list[str]:

@@ -93,7 +93,7 @@ def main() -> None:
         else:
             measured = trained(config, folder, work, kinds, options.folds)
         artefacts = open_artefacts(folder)
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "kind": name,
                 **grouping(artefacts, {key: value for key, value in KINDS[name].items() if key != "hold_out"}),

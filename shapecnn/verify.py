@@ -17,7 +17,7 @@ from shapecnn.errors import MeshError, MismatchError, StoredDataError, UsageErro
 from shapecnn.meshes.collection import Shape, content_hash, list_shapes
 from shapecnn.meshes.shards import read_part
 from shapecnn.models.run import CONFIG, describe_run, open_run
-from shapecnn.search.index import read_index
+from shapecnn.search.index import read_failures, read_index
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.kinds import Kind, kind_of
@@ -197,7 +197,8 @@ def _check_index(folder: Path, collection: Path | None, progress: Progress) -> I
     if collection is None:
         yield from _check_meshes(hashes, {item.id: item.source for item in index.shapes}, None, progress)
     else:
-        yield from _check_meshes(hashes, _listed(collection, folder), collection, progress)
+        failed = dict.fromkeys(failure.id for failure in read_failures(folder))
+        yield from _check_meshes(failed | hashes, _listed(collection, folder), collection, progress)
 
 
 def _listed(collection: Path, folder: Path) -> dict[str, Shape]:

@@ -170,7 +170,7 @@ def proxy(s3_server: str, bucket: Url, monkeypatch: pytest.MonkeyPatch) -> Itera
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True
-            self.wfile = open(os.devnull, "wb")  # type: ignore[assignment]  # noqa: SIM115
+            self.wfile = open(os.devnull, "wb")  # noqa: SIM115
 
         def log_message(self, *arguments: object) -> None:
             pass

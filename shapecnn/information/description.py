@@ -17,6 +17,7 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.readers import FORMATS, find_format
 from shapecnn.shared.results import Displayed, text_table
 from shapecnn.storage.kinds import Kind, kind_of
+from shapecnn.storage.objects.store import list_objects
 from shapecnn.storage.objects.url import Url, as_path
 
 _STORED: dict[Kind, Callable[[Path], dict[str, Any]]] = {
@@ -90,6 +91,8 @@ def describe(path: str | Path, *, labels: Labels = "auto", say: Say = silent) ->
     if isinstance(path, Url):
         if find_format(path.name) is not None:
             return Description(str(path), "mesh", mesh_facts(path))
+        if next(list_objects(path), None) is None and path.suffix.lower() != ".csv":
+            raise UsageError(f"There is nothing at {path}. {_ACCEPTED}")
         return Description(str(path), "collection", collection_facts(path, labels, say))
     inside_zip = not path.exists() and any(parent.is_file() for parent in path.parents)
     if find_format(path.name) is not None and (path.is_file() or inside_zip):

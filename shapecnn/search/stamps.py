@@ -66,13 +66,16 @@ def take_stamps(shapes: Iterable[Shape]) -> dict[str, Stamp]:
     settled, stamps, zips = time.time_ns() - SETTLED, dict[str, Stamp](), dict[Path, Stamp]()
     objects: dict[Url, str] = {}
     for shape in shapes:
+        place: Path | str = shape.file
         if isinstance(shape.file, Url):
-            objects[shape.file] = shape.id
-            continue
+            if shape.file.bucket != "file:///":
+                objects[shape.file] = shape.id
+                continue
+            place = f"/{shape.file.key}"
         stamp = zips.get(shape.file) if shape.member else None
         if stamp is None:
             try:
-                status = os.stat(shape.file)
+                status = os.stat(place)
             except OSError:
                 continue
             stamp = Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -89,8 +92,7 @@ def _listed(objects: Mapping[Url, str], settled: int) -> dict[str, Stamp]:
         return {}
     ids, stamps = {url.key: shape_id for url, shape_id in objects.items()}, dict[str, Stamp]()
     prefix = posixpath.commonpath([f"/{key.rpartition('/')[0]}" for key in ids])[1:]
-    parts = next(iter(objects)).parts
-    folder = Url(*parts[: 1 if parts[0] == "file:" else 2], prefix)  # one collection is in one bucket
+    folder = Url(*next(iter(objects)).parts[:2], prefix)  # one collection is in one bucket
     with contextlib.suppress(ObjectStoreError):  # without stamps, all meshes are fetched
         for name, size, tag, modified in list_contents(folder):
             shape_id = ids.get(posixpath.join(prefix, name))

@@ -244,7 +244,7 @@ def test_what_a_url_cannot_be_is_a_usage_error(
 
 def test_there_is_nothing_at_a_url(bucket: Url, command: Command) -> None:
     for arguments, message in (
-        (["info", bucket / "x"], f"{bucket}/x holds no mesh files"),
+        (["info", bucket / "x"], f"There is nothing at {bucket}/x. Give a mesh ("),
         (["verify", bucket / "x"], f"{bucket}/x does not exist"),
         (["query", bucket / "x", "a.off"], f"There is no index at {bucket}/x"),
         (["predict", bucket / "x", "a.off"], f"There is no run at {bucket}/x"),
@@ -256,14 +256,15 @@ def test_there_is_nothing_at_a_url(bucket: Url, command: Command) -> None:
 
 
 def test_a_killed_render_continues_where_it_stopped(
-    meshes: Path, bucket: Url, user_cache: Path, monkeypatch: pytest.MonkeyPatch
+    meshes: Path, bucket: Url, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was drawn before stays in the work folder: the same command draws the rest, and publishes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "shapecnn", "voxelize", str(meshes), str(bucket / "grids"), "--workers", "1",
          "--resolution", "120"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )  # fmt: skip
-    work = user_cache / "shapecnn" / "objects" / "work"
+    work = tmp_path / "cache" / "shapecnn" / "objects" / "work"
     while process.poll() is None and len(list(work.rglob("grids/*/*/*.binvox"))) < 3:
         pass
     os.kill(process.pid, 9)

@@ -167,6 +167,23 @@ def test_a_mesh_that_changed_since_is_stale_one_that_is_gone_missing(
         assert (done.status, [(f["fault"], f["path"]) for f in findings]) == (1, expected)
 
 
+def test_a_mesh_that_failed_is_not_new(tmp_path: Path, world: Path, command: Command) -> None:
+    meshes = Path(shutil.copytree(world / "meshes", tmp_path / "mine"))
+    (meshes / "box/train/bad.off").write_bytes(b"OFF")
+    for name, line in (
+        ("grids", ["voxelize", "--resolution", "16"]),
+        ("index", ["index", "--model", world / "run", "--device", "cpu"]),
+    ):
+        made = command(line[0], meshes, tmp_path / name, *line[1:], "--workers", "1", "--skip-errors")
+        assert made.status == 0, made.stderr
+        assert command("verify", tmp_path / name, "--collection", meshes).status == 0
+    (meshes / "box/train/bad.off").unlink()
+    (finding,) = command("verify", tmp_path / "index", "--collection", meshes, "--json").json("verify")["folders"][0][
+        "findings"
+    ]
+    assert (finding["fault"], finding["path"]) == ("missing", "box/train/bad.off")
+
+
 def test_an_index_knows_where_its_meshes_were(tmp_path: Path, world: Path, command: Command) -> None:
     meshes = Path(shutil.copytree(world / "meshes", tmp_path / "mine"))
     command("index", meshes, tmp_path / "index", "--model", world / "run", "--device", "cpu", "--workers", "1")

@@ -45,12 +45,15 @@ def test_unchanged_files_are_known_again(shapes: list[Shape], tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_file_with_another_size_or_time_is_not_known(shapes: list[Shape], tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", [False, True])
+def test_a_file_with_another_size_or_time_is_not_known(url: bool, shapes: list[Shape], tmp_path: Path) -> None:
+    if url:
+        shapes = [replace(shape, file=as_path(f"file://{shape.file}")) for shape in shapes]
     write_stamps(tmp_path / "index", take_stamps(shapes), hashes(shapes), tmp_path / "kept")
-    shapes[0].file.write_bytes(b"longer than before")
-    status = os.stat(shapes[1].file)
-    shapes[1].file.write_bytes(b"B.off")
-    os.utime(shapes[1].file, ns=(status.st_atime_ns, status.st_mtime_ns))  # the time of a change cannot be set
+    (tmp_path / "a.off").write_bytes(b"longer than before")
+    status = os.stat(tmp_path / "b.off")
+    (tmp_path / "b.off").write_bytes(b"B.off")
+    os.utime(tmp_path / "b.off", ns=(status.st_atime_ns, status.st_mtime_ns))  # the time of a change cannot be set
     shapes.append(Shape("d.off", None, None, tmp_path / "d.off"))  # which does not exist
     known = Stamps.read(tmp_path / "index", tmp_path / "kept").trusted(take_stamps(shapes))
     assert known == {"c.off": hashes(shapes)["c.off"]}

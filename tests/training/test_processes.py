@@ -218,7 +218,7 @@ def test_an_error_in_all_processes_is_told_once(grids: Path, tmp_path: Path) -> 
     (error,) = errors(done)
     assert error.startswith("Error: There is no config 'nothing'.")
     assert json.loads(done.stdout)["error"]["kind"] == "usage"
-    assert done.stderr.count("exitcode  : 2") == 2
+    assert "exitcode  : 2" in done.stderr  # of the first; torchrun may end the others before they do
 
 
 def test_other_commands_are_refused(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def list_contents(url: Url) -> Iterator[Listed]:
         ObjectStoreError: The store cannot be reached, or refuses.
     """
     obstore, store, key = _obstore(), _open(url.bucket, os.getpid()), url.key
+    if url.bucket == "file:///" and os.path.isfile(f"/{key}"):
+        return  # as in a bucket: nothing is below an object
     start = len(key) + 1 if key else 0
     last: str | None = None
     attempt = 1
@@ -305,8 +307,8 @@ def _failure(url: str, error: Exception) -> ObjectStoreError:
         return ObjectStoreError(f"{url}: the object was replaced while it was read. Run the command again.")
     if invalid := re.search(r"invalid path: [\w ]*\"(.*?)\"(?: contained|: )", text):
         return ObjectStoreError(
-            f"{url}: the object {quoted(invalid[1])} has a name with a part that is empty, '.' or '..', so it is no "
-            f"path. Rename the object, or choose a prefix without it."
+            f"{url}: the object {quoted(invalid[1])} has a name with a control character, or with a part that is "
+            f"empty, '.' or '..', so it is no path. Rename the object, or choose a prefix without it."
         )
     detail = status[1].strip() + (f", {code[1]}" if code else "") if status else text[-160:]
     return ObjectStoreError(
