@@ -77,9 +77,10 @@ def prepare_on_cluster(
 
     def merge(parts: Mapping[Path, Part]) -> Summary:
         with stage("Merging") as merged:
-            return merge_artefacts(parts, out, command=command, unfinished=True, overwrite=overwrite, progress=merged)[
-                1
-            ]
+            _, summary = merge_artefacts(
+                parts, out, command=command, unfinished=True, overwrite=overwrite, progress=merged
+            )
+        return summary
 
     division = Division(shapes, collection, out, journal_header(settings, None), REMEDY)
     made = on_cluster(division, cluster, begin, merge, overwrite=overwrite, workers=workers, progress=progress)

@@ -91,7 +91,7 @@ def describe(path: str | Path, *, labels: Labels = "auto", say: Say = silent) ->
     if isinstance(path, Url):
         if find_format(path.name) is not None:
             return Description(str(path), "mesh", mesh_facts(path))
-        if next(list_objects(path), None) is None and path.suffix.lower() != ".csv":
+        if path.suffix.lower() != ".csv" and next(list_objects(path), None) is None:
             raise UsageError(f"There is nothing at {path}. {_ACCEPTED}")
         return Description(str(path), "collection", collection_facts(path, labels, say))
     inside_zip = not path.exists() and any(parent.is_file() for parent in path.parents)

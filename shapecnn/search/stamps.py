@@ -1,10 +1,9 @@
 """Remember the size and the times of each mesh file that an index was made of, so that it need not be hashed again.
 
 Like the index of git, an update compares what the file system says of a file before it reads the file; of an object, it
-compares the entity tag. The stamps are
-kept in the user's cache folder, because they hold for this machine only: without them, every file is hashed. A stamp
-is taken before the file is hashed, so that a later change gives another one. A file that was changed a moment before
-gets none, because a later change could have the same time.
+compares the entity tag. The stamps are kept in the user's cache folder, because they hold for this machine only:
+without them, every file is hashed. A stamp is taken before the file is hashed, so that a later change gives another
+one. A file that was changed a moment before gets none, because a later change could have the same time.
 """
 
 from __future__ import annotations
