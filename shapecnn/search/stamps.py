@@ -65,12 +65,12 @@ def take_stamps(shapes: Iterable[Shape]) -> dict[str, Stamp]:
     settled, stamps, zips = time.time_ns() - SETTLED, dict[str, Stamp](), dict[Path, Stamp]()
     objects: dict[Url, str] = {}
     for shape in shapes:
-        place: Path | str = shape.file
-        if isinstance(shape.file, Url):
-            if shape.file.bucket != "file:///":
-                objects[shape.file] = shape.id
+        place = shape.file
+        if isinstance(place, Url):
+            if place.local is None:
+                objects[place] = shape.id
                 continue
-            place = f"/{shape.file.key}"
+            place = place.local
         stamp = zips.get(shape.file) if shape.member else None
         if stamp is None:
             try:

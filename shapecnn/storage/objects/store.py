@@ -81,7 +81,7 @@ def list_contents(url: Url) -> Iterator[Listed]:
         ObjectStoreError: The store cannot be reached, or refuses.
     """
     obstore, store, key = _obstore(), _open(url.bucket, os.getpid()), url.key
-    if url.bucket == "file:///" and os.path.isfile(f"/{key}"):
+    if url.local is not None and url.local.is_file():
         return  # as in a bucket: nothing is below an object
     start = len(key) + 1 if key else 0
     last: str | None = None
@@ -96,7 +96,7 @@ def list_contents(url: Url) -> Iterator[Listed]:
                     last = chunk[-1]["path"]
                 return
         except ObjectStoreError as error:  # go on after the last full answer
-            if attempt == _TRIES or not error.may_pass or url.bucket == "file:///":  # a folder is not listed in order
+            if attempt == _TRIES or not error.may_pass or url.local is not None:  # a folder is not listed in order
                 raise
         _wait(attempt)
         attempt += 1
@@ -123,7 +123,7 @@ def read_object(url: Url, most: int | None = None) -> bytes:
     try:
         meta, begun = _retried(url, lambda: block(0))
     except ObjectStoreError as error:
-        may_be_empty = url.bucket == "file:///" or "(416 " in str(error)  # an empty object has no bytes 0 to 8 MB
+        may_be_empty = url.local is not None or "(416 " in str(error)  # an empty object has no bytes 0 to 8 MB
         if not may_be_empty or _retried(url, lambda: obstore.head(store, url.key))["size"]:
             raise
         return b""

@@ -71,6 +71,11 @@ class Url(PosixPath):
         """Path inside the bucket, with ``/`` between its parts and none at its ends."""
         return "/".join(self.parts[1 if self.parts[0] == "file:" else 2 :])
 
+    @property
+    def local(self) -> Path | None:
+        """The file or folder of a ``file://`` URL; None in a bucket."""
+        return Path(f"/{self.key}") if self.parts[0] == "file:" else None
+
 
 def is_url(path: str | os.PathLike[str]) -> bool:
     """Return whether a path is a URL of an object store.
