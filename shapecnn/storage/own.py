@@ -109,7 +109,8 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
             subfolder that the output needs.
     """
     paths = sorted({*names, SUMS})
-    for parent in sorted({parent for name in paths for parent in PurePosixPath(name).parents}):
+    subfolders = {name.rpartition("/")[0] for name in paths}
+    for parent in sorted({parent for name in subfolders for parent in PurePosixPath(name, SUMS).parents}):
         path = folder / parent
         if parent.name and os.path.islink(path):
             raise UsageError(
@@ -122,6 +123,8 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
             )
     hashes = written_hashes(folder)
     hashes = {**hashes, **_respelt(folder, paths, hashes)}
+    existing = {name for name in subfolders if os.path.lexists(folder / name)}
+    paths = [name for name in paths if name.rpartition("/")[0] in existing]  # spares a look for each file of new output
     digests: dict[str, str | None] = {}
     with ThreadPoolExecutor(4) as readers, stage(f"Checking the files in {folder}", "files") as progress:
         # threads run in parallel here: hashing releases the GIL

@@ -161,7 +161,6 @@ class Sealed:
         """Read a file and return its content; raise StoredDataError if the file is unreadable or its hash differs."""
         if name not in self.sums:
             raise StoredDataError(f"{self.folder / SUMS} has no hash of {printable(name)}. {self.remedy}")
-        path = printable(self.folder / name)
         try:
             try:
                 content = read(self._path(name))
@@ -175,9 +174,11 @@ class Sealed:
         except OSError as error:
             if error.errno in TOO_MANY_OPEN:
                 raise
-            raise StoredDataError(f"{path} cannot be read ({error.strerror or error}). {self.remedy}") from None
+            where = printable(self.folder / name)
+            raise StoredDataError(f"{where} cannot be read ({error.strerror or error}). {self.remedy}") from None
         if actual != self.sums[name]:
-            raise StoredDataError(f"{path} has changed since it was written (its hash differs). {self.remedy}")
+            where = printable(self.folder / name)
+            raise StoredDataError(f"{where} has changed since it was written (its hash differs). {self.remedy}")
         return content
 
     def _path(self, name: str) -> Path:

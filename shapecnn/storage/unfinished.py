@@ -153,8 +153,11 @@ def move_recorded(source: Path, path: Path, name: str, digest: str, work: Path) 
         OSError: The mark file cannot be written, or the file cannot be moved.
     """
     record_hash(work, name, digest)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(path)
+    try:
+        source.replace(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(path)
 
 
 def record_hash(work: Path, name: str, digest: str) -> None:
