@@ -16,6 +16,7 @@ _URL = re.compile(rf"({'|'.join(SCHEMES)}):/+(.*)", re.DOTALL)  # a Path has one
 
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SLASHLESS = re.compile(rf"({'|'.join(SCHEMES)}):(.+)", re.DOTALL)  # a typing error; a URL matches _URL before
 _BUCKET = re.compile(r"[A-Za-z0-9._$-]+")  # of Azure also $web; of b#c, obstore would use b
 
 
@@ -107,6 +108,13 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     if match is None and _SCHEME.match(text):
         raise UsageError(f"{quoted(text)} is not a URL that shapecnn knows: use s3://, gs://, az:// or file://.")
     if match is None:
+        slashless = _SLASHLESS.fullmatch(text)
+        if slashless and not os.path.lexists(text):
+            scheme, rest = slashless.groups()
+            url = quoted(f"{scheme}://{'/' if scheme == 'file' else ''}{rest}")
+            raise UsageError(
+                f"{quoted(text)} lacks the slashes of a URL: write {url}, or the absolute path of a local folder."
+            )
         return Path(path)
     scheme, rest = match.groups()
     if not rest.strip("/"):

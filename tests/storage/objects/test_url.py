@@ -44,10 +44,16 @@ def test_a_url_is_a_path_that_is_printed_as_a_url(text: str, shown: str, bucket:
     assert absolute(shown) == shown
 
 
-@pytest.mark.parametrize("text", ["meshes", "/data/meshes", "ftp:/x", "c:/x", "s3", "x/s3://y"])
+@pytest.mark.parametrize("text", ["meshes", "/data/meshes", "ftp:/x", "c:/x", "s3", "x/s3://y", "/s3:b", "s3:"])
 def test_other_paths_stay_paths(text: str) -> None:
     assert not is_url(text)
     assert type(as_path(text)) is type(Path(text))
+
+
+def test_a_folder_that_exists_is_a_path_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s3:b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert as_path("s3:b") == Path("s3:b")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,8 @@ def test_other_paths_stay_paths(text: str) -> None:
         ("file:///", "file:// names nothing: add a folder, such as file:///data/views."),
         ("gcs://b/c", "'gcs://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         ("S3://b/c", "'S3://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
+        ("s3:b/c", "'s3:b/c' lacks the slashes of a URL: write 's3://b/c', or the absolute path of a local folder."),
+        ("file:b", "'file:b' lacks the slashes of a URL: write 'file:///b', or the absolute path of a local folder."),
         ("http://b/c", "'http://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         (
             "s3://someone:hunter2@b/c",
