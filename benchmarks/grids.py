@@ -1,14 +1,13 @@
 """Grids: what each choice of the training gains, one changed at a time, on one near fold of ModelNet10.
 
-    python benchmarks/grids.py --work cf --json results/grids.json
+    python benchmarks/grids.py --config shapenets-modelnet10 --work cf --json results/grids/shapenets-modelnet10.json
 
-Each row trains shapenets-modelnet10 with one change and the same seed, and classifies the same held-out shapes, by
-discriminant analysis of the maps as shipped. The rows are compared with a training in which each shape is used once an
-epoch: gains are over it, shape by shape, as means over classes with 95 % intervals of a bootstrap over shapes. An
-ensemble averages the scores of several trainings: with three seeds; or one on solids and one on surfaces (the filled
-cells with an empty neighbour), beside which stand two on solids. Rows of voxresnet are compared with
-voxresnet-modelnet10, without discriminant analysis. Runs in --work, which benchmarks/closed_form.py may have made, are
-used as they are.
+Each row trains the config with one change and the same seed, and classifies the same held-out shapes:
+shapenets-modelnet10 by discriminant analysis of the maps, voxresnet-modelnet10 as trained, as they are shipped. The
+rows are compared with a training in which each shape is used once an epoch: gains are over it, shape by shape, as means
+over classes with 95 % intervals of a bootstrap over shapes. An ensemble averages the scores of several trainings: with
+three seeds; or one on solids and one on surfaces (the filled cells with an empty neighbour), beside which stand two on
+solids. Runs in --work are used as they are; benchmarks/closed_form.py makes those of the shipped config.
 """
 
 from __future__ import annotations
@@ -31,19 +30,18 @@ from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.stages import LdaStage
 from shapecnn.voxels import binvox
 
-CONFIG, RESIDUAL = "shapenets-modelnet10", "voxresnet-modelnet10"
+SHAPENETS, VOXRESNET = "shapenets-modelnet10", "voxresnet-modelnet10"
 AS_TRAINED, SHIPPED = WAYS.index("as trained"), WAYS.index("LDA of the maps (shipped)")
 SEEDS = 3
 AUGMENT = {"flip": True, "turn": True, "shift": 2}  # of the config
 ONCE: dict[str, Any] = {"balance": False}  # what all rows are compared with
 REPEATED = "small classes repeated"
-HALF = "half the epochs, small classes repeated"  # about as many steps as without repetition
 CHANGES: dict[str, dict[str, Any]] = {
     "axes scaled by up to 15 %": {"augment": {**AUGMENT, "stretch": 0.15}},
     "no mirroring": {"augment": {**AUGMENT, "flip": False}},
     "no shifts": {"augment": {**AUGMENT, "shift": 0}},
     REPEATED: {"balance": True},
-    HALF: {"balance": True, "epochs": 5},
+    "half the epochs, small classes repeated": {"balance": True, "epochs": 5},  # about as many steps as without
     "no label smoothing": {"label_smoothing": 0.0},
     "twice the epochs: 20": {"epochs": 20},
 }
@@ -67,10 +65,10 @@ def surfaces(data: Path, run: Path, out: Path) -> Path:
     return out / "artefacts"
 
 
-def changed(name: str, data: Path, work: Path, seed: int) -> Path:
+def changed(name: str, data: Path, work: Path, seed: int = 0) -> Path:
     """A run with one of CHANGES."""
-    folder = "-".join([CONFIG, *name.split()[:2], *([str(seed)] if seed else [])])
-    return trained(CONFIG, data, work / folder, seed, ONCE | CHANGES[name])
+    folder = f"{SHAPENETS}-{seed}" if name == REPEATED else f"{SHAPENETS}-{'-'.join(name.split()[:2])}"
+    return trained(SHAPENETS, data, work / folder, seed, ONCE | CHANGES[name])
 
 
 def together(members: Sequence[Judged]) -> Judged:
@@ -93,46 +91,58 @@ def row(name: str, judged: Sequence[Judged], base: Sequence[Judged] = ()) -> dic
     return told
 
 
+def shapenets(data: Path, work: Path) -> tuple[list[Judged], list[dict[str, Any]]]:
+    """The trainings in which each shape is used once an epoch, and the rows."""
+    (lda,) = (stage for stage in load_experiment(SHAPENETS).stages if isinstance(stage, LdaStage))
+    runs = [trained(SHAPENETS, data, work / f"{SHAPENETS}-once-{seed}", seed, ONCE) for seed in range(SEEDS)]
+    members = [judge(run, data, lda)[SHIPPED] for run in runs]
+    first = members[:1]
+    rows = [row("each shape once an epoch", first)]
+    rows.append(row(f"{SEEDS} trainings, scores averaged (an ensemble)", [together(members)], first))
+    rows += (row(name, [judge(changed(name, data, work), data, lda)[SHIPPED]], first) for name in CHANGES)
+    hollow = surfaces(data, runs[0], work / "surfaces")
+    surface = judge(trained(SHAPENETS, hollow, work / f"{SHAPENETS}-surface", 0, ONCE), hollow, lda)[SHIPPED]
+    assert np.array_equal(surface.labels, first[0].labels)
+    rows.append(row("surfaces in place of solids", [surface], first))
+    rows.append(row("solids and surfaces, scores averaged", [together([*first, surface])], first))
+    rows.append(row("two trainings on solids, scores averaged", [together(members[:2])], first))
+    repeated = [judge(changed(REPEATED, data, work, seed), data, lda) for seed in range(SEEDS)]
+    rows.append(row("each shape once an epoch, three seeds", members))
+    rows.append(row(f"{REPEATED} (shipped), three seeds", [ways[SHIPPED] for ways in repeated], members))
+    mixed = [together([ways[AS_TRAINED], ways[SHIPPED]]) for ways in repeated]
+    rows.append(row(f"{REPEATED}, scores as trained and shipped averaged, three seeds", mixed, members))
+    return members, rows
+
+
+def voxresnet(data: Path, work: Path) -> tuple[list[Judged], list[dict[str, Any]]]:
+    """The shipped training, and the rows."""
+    (lda,) = (stage for stage in load_experiment(SHAPENETS).stages if isinstance(stage, LdaStage))
+    judged = judge(trained(VOXRESNET, data, work / f"{VOXRESNET}-once", 0, ONCE), data, lda)
+    plain, closed = judged[AS_TRAINED : AS_TRAINED + 1], judged[SHIPPED : SHIPPED + 1]
+    rows = [row("`voxresnet-modelnet10`, each shape once an epoch", plain)]
+    rows.append(row("discriminant analysis of its maps", closed, plain))
+    for name, change, *settings in RESIDUAL_CHANGES:
+        folder = f"{VOXRESNET}-{name.split()[0].strip(',')}"
+        run = trained(VOXRESNET, data, work / folder, 0, ONCE | change, *settings)
+        rows.append(row(name, judge(run, data, lda)[AS_TRAINED : AS_TRAINED + 1], plain))
+    return plain, rows
+
+
 def main() -> None:
-    options = arguments(__doc__ or "", work="")
+    options = arguments(__doc__ or "", config=SHAPENETS, work="")
     use_cores(2)
     torch.set_num_threads(2)
-    plan, experiment = PLANS[CONFIG], load_experiment(CONFIG)
+    plan, experiment = PLANS[options.config], load_experiment(options.config)
     assert experiment.stages[0].model_dump(exclude_defaults=True)["augment"] == AUGMENT
-    (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
     source = options.data / plan.source
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(options.work or scratch)
         data = work / plan.source.partition(".")[0]
         shapecnn(*(word.format(source=source, out=data) for word in plan.prepare))
-        runs = [trained(CONFIG, data, work / f"{CONFIG}-{seed}", seed, ONCE) for seed in range(SEEDS)]
-        members = [judge(run, data, lda)[SHIPPED] for run in runs]
-        first = members[:1]
-        rows = [row("each shape once an epoch", first)]
-        rows.append(row(f"{SEEDS} trainings, scores averaged (an ensemble)", [together(members)], first))
-        rows += (row(name, [judge(changed(name, data, work, 0), data, lda)[SHIPPED]], first) for name in CHANGES)
-        hollow = surfaces(data, runs[0], work / "surfaces")
-        surface = judge(trained(CONFIG, hollow, work / f"{CONFIG}-surface", 0, ONCE), hollow, lda)[SHIPPED]
-        assert np.array_equal(surface.labels, first[0].labels)
-        rows.append(row("surfaces in place of solids", [surface], first))
-        rows.append(row("solids and surfaces, scores averaged", [together([*first, surface])], first))
-        rows.append(row("two trainings on solids, scores averaged", [together(members[:2])], first))
-        rows.append(row("each shape once an epoch, three seeds", members))
-        for name in (REPEATED, HALF):
-            seeds = [judge(changed(name, data, work, seed), data, lda)[SHIPPED] for seed in range(SEEDS)]
-            rows.append(row(f"{name}, three seeds", seeds, members))
-        residual = judge(trained(RESIDUAL, data, work / f"{RESIDUAL}-0", 0, ONCE), data, lda)
-        plain, closed = residual[AS_TRAINED : AS_TRAINED + 1], residual[SHIPPED : SHIPPED + 1]
-        rows.append(row("voxresnet", plain))
-        rows.append(row("voxresnet, discriminant analysis of its maps", closed, plain))
-        for name, change, *settings in RESIDUAL_CHANGES:
-            folder = f"{RESIDUAL}-{name.split()[0].strip(',')}"
-            run = trained(RESIDUAL, data, work / folder, 0, ONCE | change, *settings)
-            rows.append(row(f"voxresnet, {name}", judge(run, data, lda)[AS_TRAINED : AS_TRAINED + 1], plain))
+        members, rows = {SHAPENETS: shapenets, VOXRESNET: voxresnet}[options.config](data, work)
     shown = [[each["name"], *(f"{100 * each[key]:.1f}" for key in FIGURES)] for each in rows]
     print(table(["change", *FIGURES], shown))
-    spread = {key: float(np.std([member.figures()[key] for member in members], ddof=1)) for key in FIGURES}
-    save(options.json, {"config": CONFIG, "shapes": len(first[0].labels), "spread": spread, "rows": rows}, [source])
+    save(options.json, {"config": options.config, "shapes": len(members[0].labels), "rows": rows}, [source])
 
 
 if __name__ == "__main__":

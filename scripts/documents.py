@@ -247,16 +247,16 @@ _CLOSED_FORM = {
 }
 
 
-def grids(record: dict[str, Any]) -> str:
-    """Return a line for each choice of the training of grids: figures of what is shipped, and gains over it."""
+def grids(records: list[dict[str, Any]]) -> str:
+    """Return a line for each choice of the training of grids: the figures, or what it gains over the first line."""
     keys = ("mean_class_accuracy", "mAP_macro")
     lines = []
-    for row in record["figures"]["rows"]:
+    for row in (row for record in records for row in record["figures"]["rows"]):
         gains = row.get("gains", {})
         shown = [
             _gained({"gain": gains[key][0], "interval": gains[key][1:]}) if gains else f"{row[key]:.1%}" for key in keys
         ]
-        lines.append([f"`{row['name']}`" if row["name"] == "voxresnet" else row["name"], *shown])
+        lines.append([row["name"], *shown])
     return _markdown(["change", *map(figure_title, keys)], lines)
 
 
