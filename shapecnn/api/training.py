@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from shapecnn.storage.outputs import written
 from shapecnn.training.plan import is_finished, new_plan, plan_to_resume, stored_plan
 from shapecnn.training.result import TrainingResult
 from shapecnn.training.step_results import StepSearch
+from shapecnn.workers.launch import process_count
 from shapecnn.workers.progress import ProgressBar, no_bar
 
 
@@ -156,7 +156,7 @@ def _require_alone(out: Url, tensorboard: bool) -> None:
         raise UsageError(
             f"--tensorboard writes its log while the training runs, which {out} cannot hold: leave it out."
         )
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if process_count() > 1:
         raise UsageError(f"A training in several processes cannot write to {out}. Write to a local folder.")
 
 

@@ -12,7 +12,7 @@ import click
 
 from shapecnn.api.records import SCHEMA_VERSION as SCHEMA_VERSION
 from shapecnn.errors import encodable, visible
-from shapecnn.workers.progress import is_first_process
+from shapecnn.workers.launch import is_first_process
 
 _answered = False  # whether the command has printed its result
 _lost = False  # whether printing the result failed

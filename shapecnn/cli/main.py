@@ -23,7 +23,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, answer_is_lost, drop_stdout, em
 from shapecnn.cli.process import Ended, ending_in_order, ignore_signals, open_streams
 from shapecnn.cli.progress import heartbeat
 from shapecnn.errors import Caution, ProcessError, ShapecnnError, UsageError, is_short_of_memory, visible
-from shapecnn.workers.progress import is_first_process, process_count
+from shapecnn.workers.launch import is_first_process, process_count
 
 # name: (module with a click command called `command`, its line in --help)
 COMMANDS = {
@@ -174,10 +174,11 @@ def _run() -> int:
         return cli.main(standalone_mode=False) or 0  # exit status of the command; None if it returned
     except (Exception, KeyboardInterrupt) as error:
         end = _end(error)
-        if process_count() > 1:
-            told, end = _among_processes(error, end)
-            if told is not None:
-                return told
+        with contextlib.suppress(UsageError):  # if WORLD_SIZE is not a number, which is the error to tell
+            if process_count() > 1:
+                told, end = _among_processes(error, end)
+                if told is not None:
+                    return told
         if end is None:
             raise
         status, kind, message = end

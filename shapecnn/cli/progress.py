@@ -14,7 +14,8 @@ import click
 
 from shapecnn.cli.console import is_quiet, note
 from shapecnn.errors import visible
-from shapecnn.workers.progress import Progress, is_first_process, listen
+from shapecnn.workers.launch import is_first_process
+from shapecnn.workers.progress import Progress, listen
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

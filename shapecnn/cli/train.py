@@ -24,7 +24,7 @@ from shapecnn.cli.step_search import print_search
 from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted
 from shapecnn.information.figures import figure_text, figure_title, in_order
-from shapecnn.workers.progress import is_first_process
+from shapecnn.workers.launch import is_first_process
 
 if TYPE_CHECKING:
     from shapecnn.models.calibration import Calibration

@@ -12,8 +12,8 @@ import torch
 
 from shapecnn.errors import MissingLibraryError, UsageError, counted
 from shapecnn.models.device import Device, cpu_has_bfloat16, runs_on_cuda
+from shapecnn.workers.launch import local_process_count, process_count
 from shapecnn.workers.pool import available_cores
-from shapecnn.workers.progress import process_count
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -52,7 +52,7 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
         reset_partial_state=True
     )  # an earlier training in this process may have set other values
     cuda = runs_on_cuda(device)
-    if cuda and (started := int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) > (gpus := torch.cuda.device_count()):
+    if cuda and (started := local_process_count()) > (gpus := torch.cuda.device_count()):
         raise UsageError(
             f"{started} processes were started on this machine, which has {counted(gpus, 'GPU')}, but each needs a GPU "
             f"of its own. Start one for each GPU (torchrun --nproc-per-node {gpus}), or use --device cpu."

@@ -24,7 +24,8 @@ from shapecnn.training.stage_activations import StageActivations
 from shapecnn.training.step_results import StepSearch, StepTrial
 from shapecnn.training.trainer import initial_network, open_data, train_plan
 from shapecnn.training.validation import describe_figures
-from shapecnn.workers.progress import ProgressBar, process_count
+from shapecnn.workers.launch import process_count
+from shapecnn.workers.progress import ProgressBar
 
 FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """The learning rates that are tried, relative to the one in the config."""

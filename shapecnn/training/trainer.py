@@ -46,7 +46,8 @@ from shapecnn.training.result import TrainingResult, stored_figures
 from shapecnn.training.resume import State, load_state
 from shapecnn.training.session import Session
 from shapecnn.training.splits import divide
-from shapecnn.workers.progress import ProgressBar, is_first_process
+from shapecnn.workers.launch import is_first_process
+from shapecnn.workers.progress import ProgressBar
 from shapecnn.workers.progress import stage as progress_stage
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from multiprocessing import connection
 from typing import Any, TypeVar
 
 from shapecnn.errors import ItemError, ProcessError, UsageError, WorkerError
+from shapecnn.workers.launch import local_process_count
 from shapecnn.workers.server import start_process, start_server
 from shapecnn.workers.worker import serve
 
@@ -78,7 +79,7 @@ def available_cores() -> int:
     The processes of a training that torchrun has started on this machine share the cores equally.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, cores // local_process_count())
 
 
 def run(

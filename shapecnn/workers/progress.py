@@ -6,7 +6,6 @@ callers need not pass a progress bar to it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -27,16 +26,6 @@ def no_progress(_done: int, _total: int | None) -> None:
 def no_bar(_task: str, _unit: str) -> AbstractContextManager[Progress]:
     """Open a progress bar that shows nothing: a :data:`ProgressBar` for callers that want no output."""
     return nullcontext(no_progress)
-
-
-def process_count() -> int:
-    """Return the number of processes that torchrun or accelerate launch has started together; 1 without them."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
-
-
-def is_first_process() -> bool:
-    """Return whether this process shows messages and results; of the processes that torchrun starts, the first does."""
-    return process_count() == 1 or os.environ.get("RANK") == "0"
 
 
 _listener: ProgressBar = no_bar

@@ -53,6 +53,18 @@ def test_help_names_every_command_and_shows_an_example(command: Command) -> None
         assert line in done.stdout
 
 
+@pytest.mark.parametrize("text", ["x", "0"])
+def test_a_number_of_processes_that_is_none_is_a_sentence(
+    text: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", text)
+    done = command("info", "x")
+    assert done.status == 2
+    assert done.stderr.startswith(f"Error: The environment variable WORLD_SIZE is '{text}', not a number of processes")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("names", ALL, ids=" ".join)
 def test_every_command_has_help_with_an_example_of_itself(names: tuple[str, ...], command: Command) -> None:
     done = command(*names, "--help")

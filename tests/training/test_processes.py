@@ -270,6 +270,7 @@ def test_only_a_closed_or_silent_connection_is_a_lost_process(message: str, lost
 
 
 def test_no_two_processes_share_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     monkeypatch.setattr(acceleration, "runs_on_cuda", lambda _: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)

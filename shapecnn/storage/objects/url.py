@@ -125,6 +125,10 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         raise UsageError(f"A {scheme}:// URL holds no credentials, and a bucket has no '@': set environment variables.")
     if scheme != "file" and not _BUCKET.fullmatch(bucket):
         raise UsageError(f"{quoted(bucket)} is no bucket: its name has letters, digits, '.', '-' and '_' only.")
+    if scheme != "file" and any(character < " " or character == "\x7f" for character in rest):
+        raise UsageError(
+            f"{quoted(text)} holds a control character, such as a line break: objects of such names cannot be used."
+        )
     if ".." in rest.split("/") or "\0" in rest:
         raise UsageError(f"{quoted(text)} is not a path in an object store: leave out the parts named '..'.")
     return Url(f"{scheme}:/{rest}")

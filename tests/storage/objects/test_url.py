@@ -64,6 +64,10 @@ def test_a_folder_that_exists_is_a_path_whatever_its_name(tmp_path: Path, monkey
         ("gcs://b/c", "'gcs://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         ("S3://b/c", "'S3://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         ("s3:b/c", "'s3:b/c' lacks the slashes of a URL: write 's3://b/c', or the absolute path of a local folder."),
+        (
+            "s3://b/x\ny",
+            r"'s3://b/x\ny' holds a control character, such as a line break: objects of such names cannot be used.",
+        ),
         ("file:b", "'file:b' lacks the slashes of a URL: write 'file:///b', or the absolute path of a local folder."),
         ("http://b/c", "'http://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         (
