@@ -29,6 +29,7 @@ from shapecnn.evaluation.intervals import class_means_interval
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.models.run import Run, open_run
 from shapecnn.networks.discriminant import analyse
+from shapecnn.settings.base import parse_assignments
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.stages import GradientStage, LdaStage
 
@@ -121,14 +122,16 @@ def trained(
 
     settings: more of ``train --set``.
     """
+    stages = [
+        stage.model_dump(exclude_defaults=True) | {"kind": "gradient"} | (change or {})
+        for stage in load_experiment(config).stages
+        if isinstance(stage, GradientStage)
+    ]
+    sets = [f"stages={json.dumps(stages)}", f"seed={seed}", *settings]
     if not (run / "model.json").exists():
-        stages = [
-            stage.model_dump(exclude_defaults=True) | {"kind": "gradient"} | (change or {})
-            for stage in load_experiment(config).stages
-            if isinstance(stage, GradientStage)
-        ]
-        sets = [f"stages={json.dumps(stages)}", f"seed={seed}", *settings]
         shapecnn("train", config, "--data", data, "--out", run, *(word for one in sets for word in ("--set", one)))
+    asked, found = load_experiment(config, parse_assignments(tuple(sets))), load_experiment(str(run / "config.yaml"))
+    assert asked == found, f"{run} was trained with other settings: choose another --work"
     return run
 
 

@@ -7,7 +7,8 @@ shapenets-modelnet10 by discriminant analysis of the maps, voxresnet-modelnet10 
 rows are compared with a training in which each shape is used once an epoch: gains are over it, shape by shape, as means
 over classes with 95 % intervals of a bootstrap over shapes. An ensemble averages the scores of several trainings: with
 three seeds; or one on solids and one on surfaces (the filled cells with an empty neighbour), beside which stand two on
-solids. Runs in --work are used as they are; benchmarks/closed_form.py makes those of the shipped config.
+solids. It is compared with the mean of its members. Runs in --work are used; benchmarks/closed_form.py makes those of
+the shipped config.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ def together(members: Sequence[Judged]) -> Judged:
     return Judged(scores.log(), torch.cat([member.features for member in members], dim=1), members[0].labels)
 
 
-def row(name: str, judged: Sequence[Judged], base: Sequence[Judged] = ()) -> dict[str, Any]:
-    """Figures, as means over seeds, and what they gain over those of the same seeds in base."""
+def row(name: str, judged: Sequence[Judged], over: str = "", base: Sequence[Judged] = ()) -> dict[str, Any]:
+    """Figures, as means over seeds, and what they gain over those of the same seeds in base; ``over`` is its name."""
     figures = [one.figures() for one in judged]
-    told: dict[str, Any] = {"name": name, "seeds": len(judged)}
+    told: dict[str, Any] = {"name": name, "seeds": len(judged), "over": over}
     told |= {key: float(np.mean([each[key] for each in figures])) for key in FIGURES}
     if base:
         told["gains"] = {
@@ -97,34 +98,37 @@ def shapenets(data: Path, work: Path) -> tuple[list[Judged], list[dict[str, Any]
     runs = [trained(SHAPENETS, data, work / f"{SHAPENETS}-once-{seed}", seed, ONCE) for seed in range(SEEDS)]
     members = [judge(run, data, lda)[SHIPPED] for run in runs]
     first = members[:1]
-    rows = [row("each shape once an epoch", first)]
-    rows.append(row(f"{SEEDS} trainings, scores averaged (an ensemble)", [together(members)], first))
-    rows += (row(name, [judge(changed(name, data, work), data, lda)[SHIPPED]], first) for name in CHANGES)
+    rows = [row("seed 0", first), row("three seeds", members)]
+    rows += (row(name, [judge(changed(name, data, work), data, lda)[SHIPPED]], "seed 0", first) for name in CHANGES)
     hollow = surfaces(data, runs[0], work / "surfaces")
     surface = judge(trained(SHAPENETS, hollow, work / f"{SHAPENETS}-surface", 0, ONCE), hollow, lda)[SHIPPED]
     assert np.array_equal(surface.labels, first[0].labels)
-    rows.append(row("surfaces in place of solids", [surface], first))
-    rows.append(row("solids and surfaces, scores averaged", [together([*first, surface])], first))
-    rows.append(row("two trainings on solids, scores averaged", [together(members[:2])], first))
-    repeated = [judge(changed(REPEATED, data, work, seed), data, lda) for seed in range(SEEDS)]
-    rows.append(row("each shape once an epoch, three seeds", members))
-    rows.append(row(f"{REPEATED} (shipped), three seeds", [ways[SHIPPED] for ways in repeated], members))
-    mixed = [together([ways[AS_TRAINED], ways[SHIPPED]]) for ways in repeated]
-    rows.append(row(f"{REPEATED}, scores as trained and shipped averaged, three seeds", mixed, members))
+    rows.append(row("surfaces in place of solids", [surface], "seed 0", first))
+    for name, parts in {
+        "ensemble of the three seeds": members,
+        "ensemble of two of them": members[:2],
+        "ensemble of one on solids and one on surfaces": [*first, surface],
+    }.items():
+        rows.append(row(name, [together(parts)] * len(parts), "its members", parts))
+    ways = [judge(changed(REPEATED, data, work, seed), data, lda) for seed in range(SEEDS)]
+    shipped = [each[SHIPPED] for each in ways]
+    mixed = [together([each[AS_TRAINED], each[SHIPPED]]) for each in ways]
+    rows.append(row(f"{REPEATED} (shipped)", shipped, "three seeds", members))
+    rows.append(row("scores as trained and shipped averaged", mixed, "shipped", shipped))
     return members, rows
 
 
 def voxresnet(data: Path, work: Path) -> tuple[list[Judged], list[dict[str, Any]]]:
-    """The shipped training, and the rows."""
+    """The training in which each shape is used once an epoch, and the rows."""
     (lda,) = (stage for stage in load_experiment(SHAPENETS).stages if isinstance(stage, LdaStage))
     judged = judge(trained(VOXRESNET, data, work / f"{VOXRESNET}-once", 0, ONCE), data, lda)
     plain, closed = judged[AS_TRAINED : AS_TRAINED + 1], judged[SHIPPED : SHIPPED + 1]
-    rows = [row("`voxresnet-modelnet10`, each shape once an epoch", plain)]
-    rows.append(row("discriminant analysis of its maps", closed, plain))
+    first = "`voxresnet-modelnet10`, seed 0"
+    rows = [row(first, plain), row("discriminant analysis of its maps", closed, first, plain)]
     for name, change, *settings in RESIDUAL_CHANGES:
         folder = f"{VOXRESNET}-{name.split()[0].strip(',')}"
         run = trained(VOXRESNET, data, work / folder, 0, ONCE | change, *settings)
-        rows.append(row(name, judge(run, data, lda)[AS_TRAINED : AS_TRAINED + 1], plain))
+        rows.append(row(name, judge(run, data, lda)[AS_TRAINED : AS_TRAINED + 1], first, plain))
     return plain, rows
 
 

@@ -248,7 +248,7 @@ _CLOSED_FORM = {
 
 
 def grids(records: list[dict[str, Any]]) -> str:
-    """Return a line for each choice of the training of grids: the figures, or what it gains over the first line."""
+    """Return a line for each choice of the training of grids: its figures, or what it gains over another line."""
     keys = ("mean_class_accuracy", "mAP_macro")
     lines = []
     for row in (row for record in records for row in record["figures"]["rows"]):
@@ -256,8 +256,8 @@ def grids(records: list[dict[str, Any]]) -> str:
         shown = [
             _gained({"gain": gains[key][0], "interval": gains[key][1:]}) if gains else f"{row[key]:.1%}" for key in keys
         ]
-        lines.append([row["name"], *shown])
-    return _markdown(["change", *map(figure_title, keys)], lines)
+        lines.append([row["name"], *shown, row["over"]])
+    return _markdown(["change", *map(figure_title, keys), "gain over"], lines)
 
 
 def membership(record: dict[str, Any]) -> str:

@@ -27,7 +27,8 @@ def local_process_count() -> int:
 
 def is_first_process() -> bool:
     """Return whether this process shows messages and results; of processes that were started together, the first."""
-    return not _is_launched() or os.environ.get("RANK", "0") == "0"
+    alone = not _is_launched() or os.environ.get("WORLD_SIZE", "") in ("", "1")
+    return alone or os.environ.get("RANK", "0") == "0"
 
 
 def _is_launched() -> bool:

@@ -7,16 +7,16 @@ worker processes (:mod:`pool`).
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _THREADS = 4
-_TURN = 16  # tasks that a thread takes at a time, because handing over a task costs more than a small copy
+_BATCH = 64  # tasks that are taken from the iterable at a time, to limit memory
 
 
 def run(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Generator[tuple[Task, Result], None, None]:
@@ -32,21 +32,28 @@ def run(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Generator[
     Raises:
         Exception: What a call raises, raised at the place of its result.
     """
-    source = iter(tasks)
+    source, ended = iter(tasks), threading.Event()
+
+    def work(share: list[Task]) -> tuple[list[tuple[Task, Result]], BaseException | None]:
+        """Return the results up to the first error, and the error."""
+        finished: list[tuple[Task, Result]] = []
+        for task in share:
+            if ended.is_set():
+                break
+            try:
+                finished.append((task, function(task)))
+            except BaseException as error:
+                return finished, error
+        return finished, None
+
     with ThreadPoolExecutor(_THREADS) as threads:
-        while batch := [*itertools.islice(source, _THREADS * _TURN)]:  # not all at once, to limit memory
-            turns = [batch[start : start + _TURN] for start in range(0, len(batch), _TURN)]
-            for finished, error in threads.map(partial(_turn, function), turns):
-                yield from finished
-                if error is not None:
-                    raise error
-
-
-def _turn(function: Callable[[Task], Result], tasks: list[Task]) -> tuple[list[tuple[Task, Result]], Exception | None]:
-    """Call a function on each task, up to the first error; return the results before the error, and the error."""
-    finished: list[tuple[Task, Result]] = []
-    try:
-        finished.extend((task, function(task)) for task in tasks)
-    except Exception as error:
-        return finished, error
-    return finished, None
+        try:
+            while batch := [*itertools.islice(source, _BATCH)]:
+                size = -(-len(batch) // _THREADS)  # a share at once: handing over a task costs more than a small copy
+                shares = [batch[start : start + size] for start in range(0, len(batch), size)]
+                for finished, error in threads.map(work, shares):
+                    yield from finished
+                    if error is not None:
+                        raise error
+        finally:
+            ended.set()  # else the threads would finish their shares after an error or Ctrl-C

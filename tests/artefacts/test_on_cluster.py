@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage.tables import table_bytes
 from shapecnn.workers.pool import Workers
+from shapecnn.workers.progress import Progress, listen
 from tests.clusters import SMALL, one_process, write_meshes
 from tests.sealing import reseal
 from tests.solids import contents
@@ -63,6 +66,32 @@ def test_a_file_that_was_damaged_after_its_part_was_finished_is_not_published(
     with one_process():
         divided(meshes, out)
     assert contents(out) == local
+
+
+def test_an_interrupted_merge_is_continued(tmp_path: Path) -> None:
+    """When some files have been moved out of the parts, and some of these are not in the journal yet."""
+    meshes, out = write_meshes(tmp_path / "meshes", 80), tmp_path / "out"
+    prepare_collection(meshes, tmp_path / "local", Recipe(SMALL), command="", workers=Workers(1))
+
+    @contextmanager
+    def interrupting(task: str, _unit: str) -> Iterator[Progress]:
+        def progress(done: int, _total: int | None) -> None:
+            if task == "Merging" and done == 40:
+                raise KeyboardInterrupt
+
+        yield progress
+
+    listen(interrupting)
+    try:
+        with one_process(), pytest.raises(KeyboardInterrupt):
+            divided(meshes, out)
+    finally:
+        listen()
+    assert 40 <= len([*out.glob("box/train/*.binvox")]) < 80
+    assert not (out / MANIFEST).exists()
+    with one_process():
+        divided(meshes, out)
+    assert contents(out) == contents(tmp_path / "local")
 
 
 @dataclass(frozen=True, slots=True)

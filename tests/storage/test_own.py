@@ -40,6 +40,22 @@ def test_a_folder_that_holds_something_else_is_refused_by_name_and_stays_as_it_w
         assert place.read_text() == "dear"
 
 
+def test_files_in_folders_that_exist_are_checked_beside_those_in_missing_ones(tmp_path: Path) -> None:
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "b.png").write_text("mine")
+    names = ["chair/train/a.png", "table/a.png", "c.png"]
+    assert require_unchanged(tmp_path, names) == {}
+    with pytest.raises(UsageError, match=r"holds table/b\.png, not written by shapecnn"):
+        require_unchanged(tmp_path, [*names, "table/b.png"])
+    (tmp_path / "c.png").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds c\.png, not written by shapecnn"):
+        require_unchanged(tmp_path, names)
+    (tmp_path / "c.png").unlink()
+    (tmp_path / "chair").write_text("mine")
+    with pytest.raises(UsageError, match="chair is a file, but the output needs a folder of this name"):
+        require_unchanged(tmp_path, names)
+
+
 @pytest.mark.parametrize("left", [(), (".lock",), (".DS_Store",)])
 def test_an_empty_folder_is_free(left: tuple[str, ...], tmp_path: Path) -> None:
     for name in left:

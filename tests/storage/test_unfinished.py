@@ -8,7 +8,8 @@ import pytest
 
 from shapecnn.errors import UsageError
 from shapecnn.storage.publishing import exclusive
-from shapecnn.storage.unfinished import MARK, claim, discard, is_claimed
+from shapecnn.storage.reading import sha256
+from shapecnn.storage.unfinished import MARK, claim, discard, is_claimed, move_recorded, recorded_hashes
 from tests.storage.test_publishing import _Crash, _crash_at
 
 
@@ -35,6 +36,21 @@ def test_a_mark_half_written_is_ours(tmp_path: Path) -> None:
         assert (work / MARK).read_bytes() == whole
     (work / MARK).write_bytes(b"another's")
     assert not is_claimed(work)
+
+
+@pytest.mark.parametrize("folder", ["", "chair", "chair/train"])
+def test_a_file_moves_into_a_folder_that_may_be_missing(folder: str, tmp_path: Path) -> None:
+    work, source, name = tmp_path / ".partial", tmp_path / ".partial" / "grid", "chair/train/a.binvox"
+    claim(work)
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for content in (b"first", b"second"):  # an existing file is replaced
+        source.write_bytes(content)
+        move_recorded(source, tmp_path / name, name, sha256(content), work)
+        assert (tmp_path / name).read_bytes() == content
+        assert recorded_hashes(work)[-1] == (name, sha256(content))
+    with pytest.raises(FileNotFoundError, match="grid"):
+        move_recorded(source, tmp_path / name, name, sha256(b""), work)
+    assert (tmp_path / name).read_bytes() == b"second"
 
 
 def test_what_is_left_of_work_that_is_thrown_away_stays_ours(tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ def test_variables_that_another_program_has_left_mean_nothing(monkeypatch: pytes
     assert process_count() == 1
 
 
+@pytest.mark.parametrize("world", ["", "1"])
+@pytest.mark.parametrize("rank", ["", "0", "1"])
+def test_a_process_alone_is_the_first_whatever_its_rank(world: str, rank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(VARIABLES, (rank, rank, world, ""), strict=True):
+        monkeypatch.setenv(name, value)
+    assert (process_count(), local_process_count(), is_first_process()) == (1, 1, True)
+
+
 @pytest.mark.parametrize("text", ["x", "0", "-2", "1.5", "²"])
 @pytest.mark.parametrize("variable", ["WORLD_SIZE", "LOCAL_WORLD_SIZE"])
 def test_a_number_that_is_none_is_a_sentence(text: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from pathlib import Path, PosixPath
 from typing import Self
 
@@ -94,8 +95,8 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         path: A local path, or a URL such as ``s3://bucket/views``.
 
     Raises:
-        UsageError: The URL names no possible bucket, holds credentials, has a part that objects cannot have, or is of
-            another scheme.
+        UsageError: The URL lacks its slashes, names no possible bucket, holds credentials, has a part that objects
+            cannot have, or is of another scheme.
 
     Example:
         >>> as_path("s3:/bucket/views")
@@ -107,29 +108,28 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     match = _URL.fullmatch(text)
     if match is None and _SCHEME.match(text):
         raise UsageError(f"{quoted(text)} is not a URL that shapecnn knows: use s3://, gs://, az:// or file://.")
-    if match is None:
-        slashless = _SLASHLESS.fullmatch(text)
-        if slashless and not os.path.lexists(text):
-            scheme, rest = slashless.groups()
-            url = quoted(f"{scheme}://{'/' if scheme == 'file' else ''}{rest}")
-            raise UsageError(
-                f"{quoted(text)} lacks the slashes of a URL: write {url}, or the absolute path of a local folder."
-            )
+    given = match or _SLASHLESS.fullmatch(text)
+    if given is None or (match is None and os.path.lexists(text)):
         return Path(path)
-    scheme, rest = match.groups()
+    scheme, rest = given.groups()
     if not rest.strip("/"):
         needed = "a folder, such as file:///data/views" if scheme == "file" else f"a bucket, such as {scheme}://my-data"
         raise UsageError(f"{scheme}:// names nothing: add {needed}.")
     bucket = rest.partition("/")[0]
     if scheme != "file" and "@" in bucket:  # not repeated: it may be a password
         raise UsageError(f"A {scheme}:// URL holds no credentials, and a bucket has no '@': set environment variables.")
+    if match is None:
+        url = quoted(f"{scheme}://{os.path.abspath(rest) if scheme == 'file' else rest}")
+        raise UsageError(
+            f"{quoted(text)} lacks the slashes of a URL: write {url}, or the absolute path of a local file or folder."
+        )
     if scheme != "file" and not _BUCKET.fullmatch(bucket):
         raise UsageError(f"{quoted(bucket)} is no bucket: its name has letters, digits, '.', '-' and '_' only.")
-    if scheme != "file" and any(character < " " or character == "\x7f" for character in rest):
+    if "\0" in rest or (scheme != "file" and any(unicodedata.category(character) == "Cc" for character in rest)):
         raise UsageError(
             f"{quoted(text)} holds a control character, such as a line break: objects of such names cannot be used."
         )
-    if ".." in rest.split("/") or "\0" in rest:
+    if ".." in rest.split("/"):
         raise UsageError(f"{quoted(text)} is not a path in an object store: leave out the parts named '..'.")
     return Url(f"{scheme}:/{rest}")
 

@@ -63,12 +63,18 @@ def test_a_folder_that_exists_is_a_path_whatever_its_name(tmp_path: Path, monkey
         ("file:///", "file:// names nothing: add a folder, such as file:///data/views."),
         ("gcs://b/c", "'gcs://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         ("S3://b/c", "'S3://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
-        ("s3:b/c", "'s3:b/c' lacks the slashes of a URL: write 's3://b/c', or the absolute path of a local folder."),
+        (
+            "s3:b/c",
+            "'s3:b/c' lacks the slashes of a URL: write 's3://b/c', or the absolute path of a local file or folder.",
+        ),
+        (
+            "s3:someone:hunter2@b",
+            "A s3:// URL holds no credentials, and a bucket has no '@': set environment variables.",
+        ),
         (
             "s3://b/x\ny",
             r"'s3://b/x\ny' holds a control character, such as a line break: objects of such names cannot be used.",
         ),
-        ("file:b", "'file:b' lacks the slashes of a URL: write 'file:///b', or the absolute path of a local folder."),
         ("http://b/c", "'http://b/c' is not a URL that shapecnn knows: use s3://, gs://, az:// or file://."),
         (
             "s3://someone:hunter2@b/c",
@@ -83,6 +89,14 @@ def test_urls_that_cannot_be(text: str, message: str) -> None:
     with pytest.raises(UsageError) as refused:
         as_path(text)
     assert str(refused.value) == message
+
+
+def test_the_advice_for_a_file_url_without_slashes_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"write 'file://{tmp_path}/b', or"):
+        as_path("file:./b")
 
 
 def test_a_url_is_no_path_of_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
