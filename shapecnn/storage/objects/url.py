@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path, PosixPath
 from typing import Self
 
-from shapecnn.errors import UsageError, quoted
+from shapecnn.errors import UsageError, quoted, visible
 
 SCHEMES = ("s3", "gs", "az", "file")
 """Schemes of URLs that shapecnn reads and writes: Amazon S3 and its like, Google, Azure, and a local folder."""
@@ -119,9 +119,9 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     if scheme != "file" and "@" in bucket:  # not repeated: it may be a password
         raise UsageError(f"A {scheme}:// URL holds no credentials, and a bucket has no '@': set environment variables.")
     if match is None:
-        url = quoted(f"{scheme}://{os.path.abspath(rest) if scheme == 'file' else rest}")
+        url = visible(f"{scheme}://{os.path.abspath(rest) if scheme == 'file' else rest}")  # to write: never cut
         raise UsageError(
-            f"{quoted(text)} lacks the slashes of a URL: write {url}, or the absolute path of a local file or folder."
+            f"{quoted(text)} lacks the slashes of a URL: write '{url}', or the absolute path of a local file or folder."
         )
     if scheme != "file" and not _BUCKET.fullmatch(bucket):
         raise UsageError(f"{quoted(bucket)} is no bucket: its name has letters, digits, '.', '-' and '_' only.")

@@ -94,8 +94,10 @@ def test_urls_that_cannot_be(text: str, message: str) -> None:
 def test_the_advice_for_a_file_url_without_slashes_names_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=f"write 'file://{tmp_path}/b', or"):
+    place = tmp_path / ("long" * 20)
+    place.mkdir()
+    monkeypatch.chdir(place)
+    with pytest.raises(UsageError, match=f"write 'file://{place}/b', or"):
         as_path("file:./b")
 
 
