@@ -109,22 +109,23 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
             subfolder that the output needs.
     """
     paths = sorted({*names, SUMS})
-    subfolders = {name.rpartition("/")[0] for name in paths}
-    for parent in sorted({parent for name in subfolders for parent in PurePosixPath(name, SUMS).parents}):
+    missing = set()
+    for parent in sorted(_subfolders(paths)):
         path = folder / parent
-        if parent.name and os.path.islink(path):
+        if os.path.islink(path):
             raise UsageError(
                 f"{path} is a link, and shapecnn does not write through links. Choose another folder, or replace the "
                 f"link by a folder."
             )
-        if os.path.lexists(path) and not os.path.isdir(path):
+        if not os.path.lexists(path):
+            missing.add(str(parent))
+        elif not os.path.isdir(path):
             raise UsageError(
                 f"{path} is a file, but the output needs a folder of this name. Move the file away, and run again."
             )
     hashes = written_hashes(folder)
     hashes = {**hashes, **_respelt(folder, paths, hashes)}
-    existing = {name for name in subfolders if os.path.lexists(folder / name)}
-    paths = [name for name in paths if name.rpartition("/")[0] in existing]  # spares a look for each file of new output
+    paths = [name for name in paths if _subfolder(name) not in missing]  # spares a look for each file of new output
     digests: dict[str, str | None] = {}
     with ThreadPoolExecutor(4) as readers, stage(f"Checking the files in {folder}", "files") as progress:
         # threads run in parallel here: hashing releases the GIL
@@ -160,10 +161,9 @@ def remove_own(folder: Path, names: Iterable[str], hashes: FileHashes, current: 
         spelling = spellings.get(fold_name(name))
         if spelling is None or not _is_same_file(folder / name, folder / spelling):
             (folder / name).unlink(missing_ok=True)  # missing if removed under another spelling
-    for parent in sorted({parent for name in stale for parent in PurePosixPath(name).parents}, reverse=True):
-        if parent.name:
-            with contextlib.suppress(OSError):  # it holds other files
-                (folder / parent).rmdir()
+    for parent in sorted(_subfolders(stale), reverse=True):
+        with contextlib.suppress(OSError):  # it holds other files
+            (folder / parent).rmdir()
 
 
 def remove_all_own(folder: Path) -> None:
@@ -230,6 +230,17 @@ def publish_report(kind_file: str, folder: Path, files: Mapping[str, bytes], ove
 
 def _is_work(path: Path) -> bool:
     return path.name in WORKS and is_claimed(path)
+
+
+def _subfolder(name: str) -> str:
+    """Return the folder of a relative path; "" for the output folder itself."""
+    return name.rpartition("/")[0]
+
+
+def _subfolders(names: Iterable[str]) -> set[PurePosixPath]:
+    """Return the folders of relative paths and the folders around them, without the output folder itself."""
+    folders = {PurePosixPath(folder) for folder in {_subfolder(name) for name in names} if folder}
+    return {folder for inner in folders for folder in (inner, *inner.parents) if folder.name}
 
 
 def _own_digest(folder: Path, name: str, digests: set[str]) -> str | None:

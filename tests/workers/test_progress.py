@@ -35,7 +35,6 @@ def told_stages(work: Callable[[], object]) -> dict[str, tuple[int, int | None] 
 def test_what_comes_before_the_counted_work_is_told(tmp_path: Path, solids: Path) -> None:
     """It was silent but for "Working", however long the listing of a share or the hashing of a million files took."""
     assert told_stages(lambda: list_shapes(solids)) == {f"Listing {solids}": None}
-    (tmp_path / "out").mkdir()
     checked = told_stages(lambda: require_unchanged(tmp_path / "out", ["a.png", "b.png"]))
     assert checked == {f"Checking the files in {tmp_path / 'out'}": (3, 3)}
 
